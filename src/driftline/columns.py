@@ -1,0 +1,234 @@
+"""One column of a batch, and what its values mean: numbers, categories, missing, wrong type.
+
+Both ends of the wire and the baseline read values through these two functions, so that ``1``,
+``1.0`` and ``True`` are one category everywhere, and an infinity is never counted in one place and
+refused in another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_TEXT_BYTES = 128
+_HASH_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Text as codes into a dictionary.
+
+    Attributes:
+        codes: Integers of shape (rows,), each -1 (missing) or an index into ``texts``.
+        texts: The distinct texts; they need not all occur.
+    """
+
+    codes: NDArray[np.integer[Any]]
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+Column: TypeAlias = "NDArray[Any] | Coded"
+"""The values of one column, by row.
+
+* a numeric array (f4, f8, i1, i2, i4, i8): NaN is missing;
+* a boolean array;
+* :class:`Coded` text;
+* an array of 16-byte ids (dtype ``V16``);
+* an object array of ``None`` (missing), bool, int, float and str where these are mixed.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A column read as numbers.
+
+    Attributes:
+        values: The finite values, float32 or float64, in row order, without missing and wrong ones.
+        rows: The row of each value, or None when every row has one.
+        missing: How many rows hold nothing.
+        wrong_type: How many rows hold something that is no finite number.
+    """
+
+    values: NDArray[np.floating[Any]]
+    rows: NDArray[np.intp] | None
+    missing: int
+    wrong_type: int
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """A column read as categories.
+
+    Attributes:
+        codes: The code of each value that is a category, in row order.
+        texts: The canonical text of each code, distinct.
+        rows: The row of each value, or None when every row has one.
+        missing: How many rows hold nothing.
+        wrong_type: How many rows hold something that can be no category.
+    """
+
+    codes: NDArray[np.intp]
+    texts: tuple[str, ...]
+    rows: NDArray[np.intp] | None
+    missing: int
+    wrong_type: int
+
+
+def numbers(column: Column) -> Numbers:
+    """Read *column* as numbers: text, ids and infinities are wrong type, booleans are 0 and 1."""
+    if isinstance(column, Coded):
+        missing = int(np.count_nonzero(column.codes < 0))
+        return Numbers(np.empty(0), np.empty(0, np.intp), missing, len(column) - missing)
+    kind = column.dtype.kind
+    if kind == "f":
+        finite = np.isfinite(column)
+        if finite.all():
+            return Numbers(column, None, 0, 0)
+        missing = int(np.count_nonzero(np.isnan(column)))
+        rows = np.flatnonzero(finite)
+        return Numbers(column[rows], rows, missing, len(column) - len(rows) - missing)
+    if kind in "iub":
+        return Numbers(column.astype(np.float64), None, 0, 0)
+    if kind == "O":
+        return _mixed_numbers(column)
+    return Numbers(np.empty(0), np.empty(0, np.intp), 0, len(column))
+
+
+def _mixed_numbers(column: NDArray[Any]) -> Numbers:
+    missing = 0
+    values: list[float] = []
+    rows: list[int] = []
+    for row, item in enumerate(column.tolist()):
+        if item is None or item != item:  # noqa: PLR0124 - NaN, whatever its type
+            missing += 1
+        elif isinstance(item, bool | int | float):
+            value = _as_float(item)
+            if np.isfinite(value):
+                values.append(value)
+                rows.append(row)
+    found = np.asarray(rows, np.intp)
+    return Numbers(np.asarray(values, np.float64), found, missing, len(column) - len(rows) - missing)
+
+
+def _as_float(item: float) -> float:
+    try:
+        return float(item)
+    except OverflowError:  # an int beyond 1e308 is no value of a numeric feature
+        return float("inf")
+
+
+def categories(column: Column) -> Categories:
+    """Read *column* as categories, by canonical text: ids and infinities are wrong type."""
+    if isinstance(column, Coded):
+        codes = column.codes.astype(np.intp, copy=False)
+        rows = None if (codes >= 0).all() else np.flatnonzero(codes >= 0)
+        kept = codes if rows is None else codes[rows]
+        return _merged(kept, [clip(text) for text in column.texts], rows, len(codes) - len(kept), 0)
+    kind = column.dtype.kind
+    if kind == "b":
+        return Categories(column.astype(np.intp), ("false", "true"), None, 0, 0)
+    if kind in "iu":
+        distinct, codes = np.unique(column, return_inverse=True)
+        return Categories(codes.astype(np.intp), tuple(str(v) for v in distinct.tolist()), None, 0, 0)
+    if kind == "f":
+        return _float_categories(column)
+    if kind == "O":
+        return _mixed_categories(column)
+    return Categories(np.empty(0, np.intp), (), np.empty(0, np.intp), 0, len(column))
+
+
+def _float_categories(column: NDArray[np.floating[Any]]) -> Categories:
+    finite = np.isfinite(column)
+    rows = None if finite.all() else np.flatnonzero(finite)
+    values = column if rows is None else column[rows]
+    missing = int(np.count_nonzero(np.isnan(column)))
+    distinct, codes = np.unique(values, return_inverse=True)
+    wrong = len(column) - len(values) - missing
+    return _merged(codes.astype(np.intp), [category_text(v) for v in distinct], rows, missing, wrong)
+
+
+def _mixed_categories(column: NDArray[Any]) -> Categories:
+    known: dict[str, int] = {}
+    codes: list[int] = []
+    rows: list[int] = []
+    missing = 0
+    for row, item in enumerate(column.tolist()):
+        if item is None or item != item:  # noqa: PLR0124 - NaN, whatever its type
+            missing += 1
+            continue
+        text = category_text(item)
+        if text is not None:
+            codes.append(known.setdefault(text, len(known)))
+            rows.append(row)
+    wrong = len(column) - len(rows) - missing
+    found = None if len(rows) == len(column) else np.asarray(rows, np.intp)
+    return Categories(np.asarray(codes, np.intp), tuple(known), found, missing, wrong)
+
+
+def _merged(
+    codes: NDArray[np.intp],
+    texts: Iterable[str | None],
+    rows: NDArray[np.intp] | None,
+    missing: int,
+    wrong_type: int,
+) -> Categories:
+    """Give equal texts one code: two long texts may be cut alike, -0.0 and 0.0 are one number."""
+    known: dict[str, int] = {}
+    index = np.asarray([known.setdefault(text or "", len(known)) for text in texts], np.intp)
+    if len(known) < len(index):
+        codes = index[codes]
+    return Categories(codes, tuple(known), rows, missing, wrong_type)
+
+
+def category_text(item: Any) -> str | None:
+    """Return the canonical text of one category, or None when *item* can be none.
+
+    Booleans are ``true`` and ``false``, whole numbers have no point, other numbers are the
+    shortest decimal that reads back in their own type, text is itself, cut by :func:`clip`.
+
+    >>> category_text(True), category_text(1.0), category_text(np.float32(0.1)), category_text("")
+    ('true', '1', '0.1', '')
+    """
+    if isinstance(item, bool | np.bool_):
+        return "true" if item else "false"
+    if isinstance(item, int | np.integer):
+        return clip(str(int(item)))
+    if isinstance(item, float | np.floating):
+        if not np.isfinite(item):
+            return None
+        return clip(np.format_float_positional(item + 0.0, unique=True, trim="-"))
+    if isinstance(item, str):
+        return clip(item)
+    return None
+
+
+def clip(text: str) -> str:
+    """Return *text* if it fits in 128 bytes of UTF-8, else its beginning and 8 hex of its SHA-256.
+
+    The cut is made between characters, and the result fits in 128 bytes.
+    """
+    if len(text) * 4 <= MAX_TEXT_BYTES:
+        return text
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= MAX_TEXT_BYTES:
+        return text
+    head = raw[: MAX_TEXT_BYTES - _HASH_DIGITS].decode("utf-8", "ignore")
+    return head + hashlib.sha256(raw).hexdigest()[:_HASH_DIGITS]
+
+
+def take(column: Column, rows: NDArray[Any]) -> Column:
+    """Return the given *rows* (a mask or indices) of *column*."""
+    if isinstance(column, Coded):
+        return Coded(column.codes[rows], column.texts)
+    taken: NDArray[Any] = column[rows]
+    return taken
