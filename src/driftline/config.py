@@ -1,0 +1,331 @@
+"""``driftline.yaml`` into typed settings; every fault is found at once and named with its remedy."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+from driftline.errors import ConfigurationError
+
+MAX_FILE_BYTES = 1 << 20
+UNOWNED = "unowned"
+UNKNOWN_TIER = "unknown"
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_PART = r"(\d+)(w|d|h|ms|m|s)"
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration as Prometheus writes them.
+
+    >>> parse_duration("1h30m"), parse_duration("500ms")
+    (5400.0, 0.5)
+
+    Raises:
+        ValueError: *text* is no duration, or is 0.
+    """
+    if not re.fullmatch(f"({_PART})+", text):
+        raise ValueError(f'"{text}" is not a duration, write for instance "1h" or "15m"')
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
+    if seconds <= 0:
+        raise ValueError(f'"{text}" is no time at all, write at least "1s"')
+    return float(seconds)
+
+
+def _as_duration(value: Any) -> Any:
+    if isinstance(value, float):
+        return value  # a default of ours
+    if not isinstance(value, str):
+        raise ValueError(f'{_shown(value)} is not a duration, write for instance "1h"')  # noqa: TRY004 - pydantic
+    return parse_duration(value)
+
+
+def _is_address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f'"{value}" is not an address, write "127.0.0.1:4327"')
+    return value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, bool):
+        return "yes/true" if value else "no/false"
+    return "nothing" if value is None else repr(value)
+
+
+Duration = Annotated[float, BeforeValidator(_as_duration)]
+Address = Annotated[StrictStr, AfterValidator(_is_address)]
+Priority = Literal["P1", "P2", "P3", "P4"]
+Count = Annotated[StrictInt, Field(ge=1)]
+Score = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tls(_Settings):
+    """Files of the sidecar's certificate, and of the authority that signs its clients'."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class Listen(_Settings):
+    """Where the sidecar listens, and who may speak to it. One rule for all three ports."""
+
+    grpc: Address | None = "127.0.0.1:4327"
+    http: Address | None = "127.0.0.1:4328"
+    metrics: Address = "127.0.0.1:9477"
+    tls: Tls | None = None
+    token_file: Path | None = None
+    insecure: StrictBool = False
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Listen:
+        """Off loopback an address needs TLS, a token, or the user's written word."""
+        if self.tls or self.token_file or self.insecure:
+            return self
+        for name in ("grpc", "http", "metrics"):
+            address = getattr(self, name)
+            if address and not is_loopback(address):
+                raise ValueError(
+                    f'{name}: "{address}" can be reached from elsewhere: give tls: or token_file:, '
+                    "or write insecure: true"
+                )
+        return self
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether ``host:port`` can be reached from this machine only."""
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class State(_Settings):
+    """Where windows survive a restart, and how often they are written."""
+
+    path: Path = Path("state/")
+    every: Duration = 60.0
+
+
+class Limits(_Settings):
+    """How much is counted before further names are refused, and how far ahead ``@time`` may be."""
+
+    models: Count = 100
+    versions: Count = 5
+    features: Count = 500
+    skew: Duration = 600.0
+
+
+class Thresholds(_Settings):
+    """At which PSI an alert of each priority starts."""
+
+    psi: dict[Priority, Score] = {"P3": 0.1, "P2": 0.25}
+
+
+class FeatureThresholds(_Settings):
+    """Thresholds of one feature; a priority not given is the model's."""
+
+    psi: dict[Priority, Score] = {}
+
+
+class Feature(_Settings):
+    """What is said about one feature of a model."""
+
+    ignore: StrictBool = False
+    thresholds: FeatureThresholds = FeatureThresholds()
+
+
+class Model(_Settings):
+    """What is said about one model."""
+
+    owner: Annotated[StrictStr, Field(min_length=1)] = UNOWNED
+    tier: Annotated[StrictStr, Field(min_length=1)] = UNKNOWN_TIER
+    silence: Duration = 3600.0
+    min_rows: Count = 200
+    thresholds: Thresholds = Thresholds()
+    features: dict[StrictStr, Feature] = {}
+
+    def psi_thresholds(self, feature: str) -> dict[Priority, float]:
+        """Return the PSI at which an alert of each priority starts for *feature*."""
+        own = self.features[feature].thresholds.psi if feature in self.features else {}
+        return {**self.thresholds.psi, **own}
+
+    def ignores(self, feature: str) -> bool:
+        """Return whether *feature* is left out."""
+        return feature in self.features and self.features[feature].ignore
+
+
+class Config(_Settings):
+    """The whole of ``driftline.yaml``.
+
+    ``windows`` maps a window's name, which is also its length, to the length of its panes; ``declared``
+    names the models that the file describes.
+    """
+
+    environment: Annotated[StrictStr, Field(min_length=1, max_length=128)]
+    listen: Listen = Listen()
+    baselines: list[Path] = [Path("baselines/")]
+    state: State = State()
+    windows: dict[StrictStr, Duration] = {"1h": 300.0, "24h": 3600.0, "7d": 21600.0, "30d": 86400.0}
+    limits: Limits = Limits()
+    models: dict[StrictStr, Model] = {}
+
+    @model_validator(mode="after")
+    def _whole_windows(self) -> Config:
+        for name, pane in self.windows.items():
+            length = parse_duration(name)
+            if length < 2 * pane:
+                raise ValueError(f"windows.{name}: a window needs at least two panes, make its pane shorter")
+            if length / pane > 1000:
+                raise ValueError(f"windows.{name}: more than 1000 panes, make its pane longer")
+        if not self.windows:
+            raise ValueError('windows: none given, write for instance {"24h": 1h}')
+        return self
+
+    @property
+    def longest_window(self) -> float:
+        """Seconds of the longest window."""
+        return max(parse_duration(name) for name in self.windows)
+
+    @property
+    def tick(self) -> float:
+        """Seconds between two scorings: the shortest pane, at most 15."""
+        return min(15.0, *self.windows.values())
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without what a configuration never needs: duplicate keys and aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed, write it out", mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f'the key {key_node.value} is not text, write "{key_node.value}"',
+                    key_node.start_mark,
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path) -> Config:
+    """Read *path*; its relative paths are taken from its own folder.
+
+    Raises:
+        ConfigurationError: The file cannot be read or used; every fault is named.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise ConfigurationError(f"{path}: larger than {MAX_FILE_BYTES} bytes, which no configuration is")
+    return parse(raw, name=path.name, folder=path.absolute().parent)
+
+
+def parse(raw: bytes | str, *, name: str = "driftline.yaml", folder: Path) -> Config:
+    """Read the text of a configuration whose relative paths are taken from *folder*.
+
+    Raises:
+        ConfigurationError: It cannot be used; every fault is named.
+    """
+    try:
+        tree = yaml.load(raw, _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{name}: {_one_line(error)}") from error
+    if not isinstance(tree, dict):
+        raise ConfigurationError(f'{name}: not a mapping, begin with "environment: prod"')
+    try:
+        config = Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigurationError([f"{name}: {_fault(item)}" for item in error.errors()]) from None
+    return _anchored(config, folder)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _fault(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"] if part != "[key]")
+    kind, value = item["type"], item["input"]
+    remedies = {
+        "missing": "is required",
+        "extra_forbidden": "is no setting of this release",
+        "string_type": f"{_shown(value)} is not text, put it in quotes",
+        "bool_type": f"{_shown(value)} is neither true nor false",
+        "int_type": f"{_shown(value)} is not a whole number",
+        "float_parsing": f"{_shown(value)} is not a number",
+        "float_type": f"{_shown(value)} is not a number",
+        "dict_type": f"{_shown(value)} is not a mapping",
+        "model_type": f"{_shown(value)} is not a mapping",
+        "list_type": f"{_shown(value)} is not a list, write [{value}]",
+        "path_type": f"{_shown(value)} is not a path",
+        "literal_error": f"{_shown(value)} is none of {item.get('ctx', {}).get('expected')}",
+    }
+    text = remedies.get(kind) or item["msg"].removeprefix("Value error, ")
+    return f"{where}: {text}" if where else text
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    listen = config.listen
+    tls = listen.tls
+    if tls:
+        tls = tls.model_copy(
+            update={
+                "cert": folder / tls.cert,
+                "key": folder / tls.key,
+                "client_ca": folder / tls.client_ca if tls.client_ca else None,
+            }
+        )
+    token_file = folder / listen.token_file if listen.token_file else None
+    return config.model_copy(
+        update={
+            "listen": listen.model_copy(update={"tls": tls, "token_file": token_file}),
+            "baselines": [folder / path for path in config.baselines],
+            "state": config.state.model_copy(update={"path": folder / config.state.path}),
+        }
+    )

@@ -1,0 +1,177 @@
+"""The sidecar as a process: what it starts, in which order, and how it stops."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from driftline.errors import BaselineError, ConfigurationError
+from driftline.sidecar.baselines import Baselines, fingerprint
+from driftline.sidecar.exposition import OPENMETRICS, TEXT, Exposition
+from driftline.sidecar.monitor import Monitor
+from driftline.sidecar.receiver import Receiver, Security
+from driftline.sidecar.state import StateFolder
+from driftline.sidecar.telemetry import Telemetry
+from driftline.sidecar.web import WebServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from driftline.config import Config, Listen
+
+logger = logging.getLogger(__name__)
+
+MAX_TOKEN_BYTES = 4096
+
+
+def steady_clock() -> Callable[[], float]:
+    """Return a clock that begins at the time of day and from then on only goes forward."""
+    offset = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset
+
+
+class Sidecar:
+    """One sidecar: receivers, monitor, exposition and state.
+
+    Args:
+        config: The settings.
+
+    Raises:
+        BaselineError: A baseline cannot be used.
+        ConfigurationError: A token or certificate cannot be read.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.telemetry = Telemetry()
+        self._fingerprint = fingerprint(config.baselines)
+        self.monitor = Monitor(config, Baselines.load(config.baselines), self.telemetry, steady_clock())
+        self.state = StateFolder(config.state.path, self.telemetry)
+        self.exposition = Exposition(self.monitor, self.telemetry)
+        security = _security(config.listen)
+        self.receiver = Receiver(
+            self.monitor.observe,
+            grpc=config.listen.grpc,
+            http=config.listen.http,
+            security=security,
+            telemetry=self.telemetry,
+        )
+        self.web = WebServer(self._pages(), config.listen.metrics, security, name="metrics")
+        self._ready = False
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then refuse, drain, write the state and return.
+
+        Raises:
+            ConfigurationError: A port is taken, a certificate is no certificate.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        self.state.restore(self.monitor)
+        self.monitor.tick()
+        try:
+            self.receiver.start()
+            self.web.start()
+            self.receiver.ready = self._ready = True
+            logger.info(
+                "ready: %d baselines, OTLP gRPC on %s, OTLP HTTP on %s, metrics on %s",
+                len(self.monitor.models), _at(self.config.listen.grpc, self.receiver.grpc_port),
+                _at(self.config.listen.http, self.receiver.http_port),
+                _at(self.config.listen.metrics, self.web.port),
+            )  # fmt: skip
+            self._watch()
+        finally:
+            self._ready = False
+            self.receiver.stop()
+            self.monitor.tick()
+            self.state.save(self.monitor)
+            self.web.stop()
+        logger.info("stopped, windows are kept in %s", self.config.state.path)
+
+    def _watch(self) -> None:
+        """Tick, reload and save, until told to stop."""
+        save_at = time.monotonic() + self.config.state.every
+        while not self._stopping.wait(self.config.tick):
+            began = time.perf_counter()
+            self._reload()
+            self.monitor.tick()
+            if time.monotonic() >= save_at:
+                self.state.save(self.monitor)
+                save_at = time.monotonic() + self.config.state.every
+            self.telemetry.ticked(time.perf_counter() - began)
+
+    def _reload(self) -> None:
+        """Take changed baselines; keep the old ones when one of the new is bad."""
+        found = fingerprint(self.config.baselines)
+        if found == self._fingerprint:
+            return
+        self._fingerprint = found
+        try:
+            self.monitor.reload(Baselines.load(self.config.baselines))
+        except BaselineError as error:
+            self.telemetry.reloaded("failed")
+            logger.error("baselines: the changed ones are not used, the old ones are kept: %s", error)  # noqa: TRY400
+        else:
+            self.telemetry.reloaded("loaded")
+            logger.info("baselines: reloaded")
+
+    # --- pages ----------------------------------------------------------------------------------
+
+    def _pages(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/metrics", self._metrics, methods=["GET"]),
+                Route("/-/healthy", lambda _: PlainTextResponse("driftline is healthy\n")),
+                Route("/-/ready", self._readiness),
+            ]
+        )
+
+    def _metrics(self, request: Request) -> Response:
+        openmetrics = "application/openmetrics-text" in request.headers.get("accept", "")
+        body = self.exposition.render(openmetrics=openmetrics)
+        headers = {"content-type": OPENMETRICS if openmetrics else TEXT, "vary": "Accept, Accept-Encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            body = gzip.compress(body, compresslevel=1)
+            headers["content-encoding"] = "gzip"
+        return Response(body, headers=headers)
+
+    def _readiness(self, _: Request) -> Response:
+        if self._ready:
+            return PlainTextResponse("driftline is ready\n")
+        return PlainTextResponse("driftline is starting or stopping\n", status_code=503)
+
+
+def _at(address: str | None, port: int | None) -> str:
+    return f"{address.rpartition(':')[0]}:{port}" if address else "no port"
+
+
+def _security(listen: Listen) -> Security:
+    token = _token(listen.token_file) if listen.token_file else None
+    if listen.tls is None:
+        return Security(certificate=None, key=None, client_ca=None, token=token)
+    return Security(
+        certificate=listen.tls.cert, key=listen.tls.key, client_ca=listen.tls.client_ca, token=token
+    )
+
+
+def _token(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            token = file.read(MAX_TOKEN_BYTES).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"listen.token_file: {path} cannot be read as a token: {error}") from error
+    if not token:
+        raise ConfigurationError(f"listen.token_file: {path} is empty")
+    return token

@@ -1,0 +1,358 @@
+"""The text that Prometheus scrapes: one consistent moment of the monitor and of the sidecar itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import prometheus_client
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from driftline import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from driftline.drift import DriftScore
+    from driftline.names import Series
+    from driftline.sidecar.monitor import ModelVersion, Monitor, Track
+    from driftline.sidecar.telemetry import Telemetry
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+LOCAL_WINDOWS = 2
+"""Local scores are exposed for the two shortest windows: for looking, and a quarter of the series."""
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+@dataclass(frozen=True, slots=True)
+class _TrackView:
+    """A track's numbers at one moment."""
+
+    track: Track
+    values: NDArray
+    faults: NDArray
+    scores: Mapping[str, list[DriftScore]]
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A model version's numbers at one moment; a counter nobody has seen yet is shown at 0 first."""
+
+    model: ModelVersion
+    labels: str
+    predictions: int
+    errors: Mapping[str, int]
+    calls: NDArray
+    seconds: float
+    undeclared_values: int
+    sender_dropped: int
+    sender_lost: int
+    task_differs: int
+    learning_missing: Mapping[str, int]
+    tracks: tuple[_TrackView, ...]
+
+
+class Exposition:
+    """Renders the series. What is constant of a line, all but its number, is rendered once and kept."""
+
+    def __init__(self, monitor: Monitor, telemetry: Telemetry) -> None:
+        self._monitor = monitor
+        self._telemetry = telemetry
+        self._shown: set[tuple[str, ...]] = set()
+        self._constant: dict[tuple[str, str, str], _Constant] = {}
+
+    def render(self, *, openmetrics: bool = False) -> bytes:
+        """Return the whole exposition, as OpenMetrics 1.0.0 or as Prometheus text 0.0.4."""
+        began = time.perf_counter()
+        views = self._views()
+        lines: list[str] = []
+        for series, samples in self._families(views):
+            name = series.name.removesuffix("_total") if openmetrics else series.name
+            lines.append(f"# HELP {name} {series.help.translate(_ESCAPES) if openmetrics else series.help}")
+            lines.append(f"# TYPE {name} {series.kind}")
+            lines.extend(samples)
+        lines.append("")
+        own = generate_openmetrics if openmetrics else prometheus_client.generate_latest
+        self._telemetry.scraped(time.perf_counter() - began)
+        return "\n".join(lines).encode() + own(self._telemetry.registry)
+
+    # --- one moment -----------------------------------------------------------------------------
+
+    def _views(self) -> list[_View]:
+        environment = self._monitor.config.environment
+        with self._monitor.lock:
+            models = [self._view(model, environment) for model in self._monitor.models.values()]
+            live = {
+                (model.name, model.version, key)
+                for model in self._monitor.models.values()
+                for key in model.tracks
+            }
+        self._constant = {key: kept for key, kept in self._constant.items() if key in live}
+        return models
+
+    def _view(self, model: ModelVersion, environment: str) -> _View:
+        key = (model.name, model.version)
+        seen = self._seen(*key)
+        tracks = []
+        for baseline_id, track in model.tracks.items():
+            shown = self._seen(*key, "track", baseline_id)
+            tracks.append(
+                _TrackView(
+                    track,
+                    track.layout.folded(track.totals.values) * shown,
+                    track.totals.faults * shown,
+                    track.scores,
+                    track.rows,
+                )
+            )
+        return _View(
+            model,
+            f'environment="{escape(environment)}",model="{escape(model.name)}",version="{escape(model.version)}"',
+            model.predictions * seen,
+            {name: count * self._seen(*key, "error", name) for name, count in model.errors.items()},
+            model.calls * seen,
+            model.seconds * seen,
+            model.undeclared_values * seen,
+            model.sender_dropped * seen,
+            model.sender_lost * seen,
+            model.task_differs * seen,
+            {
+                name: count * self._seen(*key, "learning", name)
+                for name, count in model.learning_missing.items()
+            },
+            tuple(tracks),
+        )
+
+    def _seen(self, *key: str) -> bool:
+        """Return whether *key* was in an earlier exposition.
+
+        A counter that appears with 40 has, for Prometheus, not risen by 40: it must be seen at 0 first.
+        """
+        if key in self._shown:
+            return True
+        self._shown.add(key)
+        return False
+
+    def _constants(self, view: _View, track: Track) -> _Constant:
+        key = (view.model.name, view.model.version, track.baseline.id)
+        if key not in self._constant:
+            self._constant[key] = _Constant(view, track)
+        return self._constant[key]
+
+    # --- families -------------------------------------------------------------------------------
+
+    def _families(self, views: list[_View]) -> Iterator[tuple[Series, Iterable[str]]]:
+        pairs = [(self._constants(view, t.track), t) for view in views for t in view.tracks]
+        unique = _unique if any(len(view.tracks) > 1 for view in views) else _as_they_are
+
+        yield names.FEATURE_VALUES, unique((c.values, t.values.tolist()) for c, t in pairs)
+        learning = (
+            (
+                [
+                    f'driftline_feature_faults_total{{{v.labels},feature="{escape(name)}",fault="missing"}} '
+                    for name in v.learning_missing
+                ],
+                list(v.learning_missing.values()),
+            )
+            for v in views
+            if not v.tracks
+        )
+        faults = ((c.faults, t.faults[c.fault_rows, c.fault_kinds].tolist()) for c, t in pairs)
+        yield names.FEATURE_FAULTS, unique([*faults, *learning])
+        for number, series in enumerate(
+            (names.BASELINE_RATIO, names.BASELINE_VALUES, names.BASELINE_FAULT_RATIO)
+        ):
+            yield series, unique((c.baseline[number], None) for c, _ in pairs)
+        yield names.DRIFT_THRESHOLD, unique((c.thresholds, None) for c, _ in pairs)
+        yield (
+            names.OVERDISPERSION,
+            unique(
+                (
+                    [
+                        f'{c.overdispersion[score.feature]},window="{name}"}} {score.overdispersion!r}'
+                        for name, scores in t.scores.items()
+                        for score in scores
+                        if score.overdispersion is not None
+                    ],
+                    None,
+                )
+                for c, t in pairs
+            ),
+        )
+        yield from self._of_models(views)
+        yield (
+            names.LOCAL_DRIFT,
+            unique(
+                (
+                    [
+                        f'{c.drift[score.feature]},statistic="{statistic}",window="{name}"}} {value!r}'
+                        for name in list(t.scores)[:LOCAL_WINDOWS]
+                        for score in t.scores[name]
+                        for statistic, value in score.scores.items()
+                    ],
+                    None,
+                )
+                for c, t in pairs
+            ),
+        )
+        now = self._monitor.clock()
+        yield (
+            names.LOCAL_WINDOW_ROWS,
+            [
+                f'driftline_sidecar_window_rows{{{v.labels},window="{name}"}} {rows}'
+                for v in views
+                for t in v.tracks[-1:]
+                for name, rows in t.rows.items()
+            ],
+        )
+        yield (
+            names.LOCAL_WINDOW_FILL,
+            [
+                f'driftline_sidecar_window_fill_ratio{{{v.labels},window="{name}"}} '
+                f"{min(1.0, max(0.0, now - t.track.since) / window.length):.4g}"
+                for v in views
+                for t in v.tracks[-1:]
+                for name, window in t.track.windows.items()
+            ],
+        )
+
+    @staticmethod
+    def _of_models(views: list[_View]) -> Iterator[tuple[Series, Iterable[str]]]:
+        def each(series: Series, value: Callable[[_View], float | None]) -> tuple[Series, list[str]]:
+            found = ((view, value(view)) for view in views)
+            return series, [
+                f"{series.name}{{{v.labels}}} {number!r}" for v, number in found if number is not None
+            ]
+
+        yield each(names.PREDICTIONS, lambda v: v.predictions)
+        yield (
+            names.PREDICTION_ERRORS,
+            [
+                f'driftline_prediction_errors_total{{{v.labels},error_type="{escape(name)}"}} {count}'
+                for v in views
+                for name, count in ({names.OTHER: 0} | dict(v.errors)).items()
+            ],
+        )
+        yield names.PREDICTION_DURATION, [line for v in views for line in _histogram(v)]
+        yield each(names.LAST_PREDICTION, lambda v: v.model.last_prediction)
+        yield each(names.SILENCE_THRESHOLD, lambda v: v.model.settings.silence if v.model.declared else None)
+        yield each(names.MIN_ROWS, lambda v: v.model.settings.min_rows)
+        yield (
+            names.MODEL_INFO,
+            [
+                f'driftline_model_info{{{v.labels},owner="{escape(v.model.settings.owner)}",'
+                f'tier="{escape(v.model.settings.tier)}",task="{v.model.task or ""}"}} 1'
+                for v in views
+            ],
+        )
+        yield names.MODEL_VERSION_INFO, [_version_info(v) for v in views]
+        yield each(names.UNDECLARED_COLUMNS, lambda v: v.undeclared_values)
+        yield each(names.SENDER_DROPPED, lambda v: v.sender_dropped)
+        yield each(names.SENDER_LOST, lambda v: v.sender_lost)
+        yield each(names.TASK_DIFFERS, lambda v: v.task_differs)
+
+
+class _Constant:
+    """The constant part of every line of one track."""
+
+    def __init__(self, view: _View, track: Track) -> None:
+        features = track.layout.features
+        settings = view.model.settings
+        of = {f.name: f'{view.labels},feature="{escape(f.name)}"' for f in features}
+        binned = {f.name: f'{of[f.name]},binning="{f.binning}"' for f in features}
+        bins = [(f, number, bin_) for f in features for number, bin_ in enumerate(f.bins)]
+        self.values = [
+            f'driftline_feature_values_total{{{binned[f.name]},bin="{escape(bin_)}"}} ' for f, _, bin_ in bins
+        ]
+        kinds = [
+            (row, names.FAULTS.index(fault), f.name, fault)
+            for row, f in enumerate(features)
+            for fault in names.FAULTS_OF_KIND[f.kind]
+        ]
+        self.fault_rows = [row for row, _, _, _ in kinds]
+        self.fault_kinds = [kind for _, kind, _, _ in kinds]
+        self.faults = [
+            f'driftline_feature_faults_total{{{of[name]},fault="{fault}"}} ' for _, _, name, fault in kinds
+        ]
+        self.baseline = (
+            [
+                f'driftline_feature_baseline_ratio{{{binned[f.name]},bin="{escape(bin_)}"}} {float(f.ratios[n])!r}'
+                for f, n, bin_ in bins
+                if f.values
+            ],
+            [f"driftline_feature_baseline_values{{{binned[f.name]}}} {f.values}" for f in features],
+            [
+                f'driftline_feature_baseline_fault_ratio{{{of[f.name]},fault="{fault}"}} '
+                f"{f.faults.get(fault, 0) / f.rows!r}"
+                for f in features
+                if f.rows
+                for fault in names.FAULTS_OF_KIND[f.kind]
+            ],
+        )
+        self.thresholds = [
+            f'driftline_feature_drift_threshold{{{of[f.name]},statistic="psi",priority="{priority}"}} {value!r}'
+            for f in features
+            for priority, value in settings.psi_thresholds(f.name).items()
+        ]
+        self.overdispersion = {
+            name: f"driftline_feature_overdispersion{{{labels}" for name, labels in binned.items()
+        }
+        self.drift = {name: f"driftline_sidecar_feature_drift{{{labels}" for name, labels in of.items()}
+
+
+def _as_they_are(parts: Iterable[tuple[list[str], list[int] | None]]) -> list[str]:
+    lines: list[str] = []
+    for prefixes, values in parts:
+        lines.extend(prefixes if values is None else map(str.__add__, prefixes, map(str, values)))
+    return lines
+
+
+def _unique(parts: Iterable[tuple[list[str], list[int] | None]]) -> list[str]:
+    """Join the lines of tracks that may name the same series: counters add up, of gauges the last holds."""
+    found: dict[str, float | str] = {}
+    for prefixes, values in parts:
+        for number, line in enumerate(prefixes):
+            if values is None:
+                prefix, _, value = line.rpartition(" ")
+                found[prefix + " "] = value
+            else:
+                found[line] = float(found.get(line, 0)) + values[number]
+    return [f"{prefix}{value if isinstance(value, str) else int(value)}" for prefix, value in found.items()]
+
+
+def _histogram(view: _View) -> list[str]:
+    name = names.PREDICTION_DURATION.name
+    cumulated = view.calls.cumsum().tolist()
+    lines = [
+        f'{name}_bucket{{{view.labels},le="{bound!r}"}} {count}'
+        for bound, count in zip(names.DURATION_BOUNDS, cumulated, strict=False)
+    ]
+    lines.append(f'{name}_bucket{{{view.labels},le="+Inf"}} {cumulated[-1]}')
+    lines.append(f"{name}_sum{{{view.labels}}} {view.seconds!r}")
+    lines.append(f"{name}_count{{{view.labels}}} {cumulated[-1]}")
+    return lines
+
+
+def _version_info(view: _View) -> str:
+    model = view.model
+    baseline = view.tracks[-1].track.baseline if view.tracks else None
+    labels = {
+        "baseline": baseline.id if baseline else "",
+        "dataset_version": model.dataset_version or (baseline.dataset_version if baseline else None) or "",
+        "deployment_id": "",
+        "state": "ready" if baseline else "learning",
+    }
+    rendered = ",".join(f'{name}="{escape(value)}"' for name, value in labels.items())
+    return f"driftline_model_version_info{{{view.labels},{rendered}}} 1"
+
+
+def escape(value: str) -> str:
+    """Return *value* as it may stand in a label's quotes."""
+    return value.translate(_ESCAPES)

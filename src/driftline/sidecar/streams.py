@@ -1,0 +1,162 @@
+"""Streams of batches: what was counted already, and what never arrived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from driftline.wire import Batch
+
+REMEMBERED = 1024
+IDLE_SECONDS = 3600.0
+MAX_STREAMS = 10_000
+
+_ALL = (1 << REMEMBERED) - 1
+
+
+@dataclass(slots=True)
+class Stream:
+    """One sender's batches of one model and version.
+
+    ``seen`` is a bitmap of the last 1,024 sequence numbers, bit 0 the ``highest``; the totals are those
+    of the highest.
+    """
+
+    highest: int
+    seen: int
+    rows_total: int
+    dropped_total: int
+    error_total: int
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a batch adds to the model's counters.
+
+    Attributes:
+        refused: Why the batch is not counted: ``duplicate`` or ``too_late``; None when it is.
+        served: Rows that the model served since the last batch; None where the sender keeps no totals.
+        failed: Rows of failed calls among them; None alike.
+        dropped: Rows that the sender says it did not send.
+        lost: Rows that the sender sent and that had not arrived by now.
+    """
+
+    refused: str | None = None
+    served: int | None = None
+    failed: int | None = None
+    dropped: int = 0
+    lost: int = 0
+
+
+_UNKNOWN_STREAM = Admission()
+
+
+class Streams:
+    """The streams of all senders; bounded, the longest idle forgotten first."""
+
+    def __init__(self) -> None:
+        self._streams: dict[tuple[bytes, str, str], Stream] = {}
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def admit(self, batch: Batch, now: float) -> Admission:
+        """Decide whether *batch* counts, and what its cumulative totals say."""
+        if batch.stream is None or batch.sequence is None:
+            return _UNKNOWN_STREAM
+        key = (batch.stream, batch.model, batch.version)
+        stream = self._streams.pop(key, None)
+        if stream is None:
+            self._forget(now)
+            stream = Stream(batch.sequence, 1, 0, 0, 0, now)
+            admission = self._first(batch)
+        elif batch.sequence <= stream.highest:
+            admission = _again(stream, batch)
+        else:
+            admission = _next(stream, batch)
+            behind = batch.sequence - stream.highest
+            stream.seen = (stream.seen << min(behind, REMEMBERED) | 1) & _ALL
+            stream.highest = batch.sequence
+        if stream.highest == batch.sequence and admission.refused is None:
+            stream.rows_total = batch.rows_total or 0
+            stream.dropped_total = batch.dropped_rows_total or 0
+            stream.error_total = batch.error_rows_total or 0
+        stream.last = now
+        self._streams[key] = stream  # at the end: the dictionary is ordered by last use
+        return admission
+
+    @staticmethod
+    def _first(batch: Batch) -> Admission:
+        if batch.rows_total is None:
+            return _UNKNOWN_STREAM
+        if (
+            batch.sequence != 0
+        ):  # what went before may have been counted by another sidecar, or before a restart
+            return Admission(served=batch.rows)
+        return _difference(batch, batch.rows_total, batch.dropped_rows_total or 0, batch.error_rows_total)
+
+    def _forget(self, now: float) -> None:
+        while self._streams:
+            key, oldest = next(iter(self._streams.items()))
+            if now - oldest.last <= IDLE_SECONDS and len(self._streams) < MAX_STREAMS:
+                return
+            del self._streams[key]
+
+    def dump(self) -> list[list[Any]]:
+        """Return all streams as plain values for the state file."""
+        return [
+            [
+                key[0].hex(),
+                key[1],
+                key[2],
+                s.highest,
+                f"{s.seen:x}",
+                s.rows_total,
+                s.dropped_total,
+                s.error_total,
+                s.last,
+            ]
+            for key, s in self._streams.items()
+        ]
+
+    def restore(self, rows: list[list[Any]]) -> None:
+        """Take over what :meth:`dump` returned."""
+        for stream, model, version, highest, seen, rows_total, dropped, errors, last in rows:
+            key = (bytes.fromhex(stream), str(model), str(version))
+            self._streams[key] = Stream(
+                int(highest), int(seen, 16) & _ALL, int(rows_total), int(dropped), int(errors), float(last)
+            )
+
+
+def _again(stream: Stream, batch: Batch) -> Admission:
+    """A batch not newer than the newest: a repetition, or one that was overtaken."""
+    behind = stream.highest - (batch.sequence or 0)
+    if behind >= REMEMBERED:
+        return Admission(refused="too_late")
+    if stream.seen >> behind & 1:
+        return Admission(refused="duplicate")
+    stream.seen |= 1 << behind
+    # its rows are in the totals of the newer batch, which counted them as served
+    return Admission(served=0, failed=0) if batch.rows_total is not None else _UNKNOWN_STREAM
+
+
+def _next(stream: Stream, batch: Batch) -> Admission:
+    if batch.rows_total is None:
+        return _UNKNOWN_STREAM
+    served = batch.rows_total - stream.rows_total
+    dropped = (batch.dropped_rows_total or 0) - stream.dropped_total
+    failed = None if batch.error_rows_total is None else batch.error_rows_total - stream.error_total
+    if served < 0 or dropped < 0:  # totals that step back say nothing
+        return Admission(served=batch.rows)
+    return _difference(batch, served, dropped, failed)
+
+
+def _difference(batch: Batch, served: int, dropped: int, failed: int | None) -> Admission:
+    return Admission(
+        served=served,
+        failed=None if failed is None else max(0, failed),
+        dropped=dropped,
+        lost=max(0, served - dropped - batch.rows),
+    )

@@ -1,0 +1,141 @@
+"""One HTTP port: an ASGI application served by uvicorn in a thread of its own, guarded by TLS and token."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from driftline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Files of the certificate, the authority that signs clients, and the token that a caller must know."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    token: str | None = None
+
+    def knows(self, authorization: str | None) -> bool:
+        """Return whether an ``Authorization`` value is right; always, where no token is asked for."""
+        if self.token is None:
+            return True
+        scheme, _, given = (authorization or "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self.token.encode())
+        return same and scheme.lower() == "bearer"
+
+
+class WebServer:
+    """Serves *app* on ``host:port`` until stopped.
+
+    Args:
+        app: The application; answers 401 itself are not needed, the token is checked before it.
+        address: ``host:port``; port 0 lets the system choose.
+        security: TLS and token.
+        name: What the port is for, as ``listen.<name>`` in the configuration.
+    """
+
+    def __init__(self, app: ASGIApp, address: str, security: Security, *, name: str) -> None:
+        self._app = _Guard(app, security) if security.token else app
+        self._address = address
+        self._security = security
+        self._name = name
+        self._thread: threading.Thread | None = None
+        self._server: uvicorn.Server | None = None
+        self.port: int | None = None
+
+    def start(self) -> None:
+        """Bind and serve.
+
+        Raises:
+            ConfigurationError: The port is taken, or the certificate cannot be used.
+        """
+        listener = self._bind()
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=3,
+            limit_concurrency=256,
+            h11_max_incomplete_event_size=64 << 10,
+            ssl_certfile=self._security.certificate,
+            ssl_keyfile=self._security.key,
+            ssl_ca_certs=None if self._security.client_ca is None else str(self._security.client_ca),
+            ssl_cert_reqs=ssl.CERT_REQUIRED if self._security.client_ca else ssl.CERT_NONE,
+        )
+        try:
+            config.load()
+        except (OSError, ssl.SSLError, ValueError) as error:
+            listener.close()
+            raise ConfigurationError(f"listen.tls: the certificate or key cannot be used: {error}") from error
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name=f"driftline-{self._name}", daemon=True
+        )
+        self._thread.start()
+        waited = threading.Event()
+        while not self._server.started and self._thread.is_alive() and not waited.wait(0.01):
+            pass
+
+    def _bind(self) -> socket.socket:
+        host, _, port = self._address.rpartition(":")
+        host = host.strip("[]")
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[
+                0
+            ]
+            listener = socket.socket(family, kind, protocol)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(512)
+        except OSError as error:
+            raise ConfigurationError(
+                f"listen.{self._name}: {self._address} cannot be bound: {error.strerror}; "
+                "stop what holds it or choose another port"
+            ) from error
+        return listener
+
+    def stop(self, grace: float = 3.0) -> None:
+        """Finish what is being answered, at most *grace* seconds, and close."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = True
+        self._thread.join(grace)
+        self._server.force_exit = True
+        self._thread.join(1.0)
+
+
+class _Guard:
+    """Answers 401 to whoever does not know the token."""
+
+    def __init__(self, app: ASGIApp, security: Security) -> None:
+        self._app = app
+        self._security = security
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+            if not self._security.knows(given):
+                headers = [(b"www-authenticate", b"Bearer"), (b"content-length", b"0")]
+                await send({"type": "http.response.start", "status": 401, "headers": headers})
+                await send({"type": "http.response.body", "body": b""})
+                return
+        await self._app(scope, receive, send)
