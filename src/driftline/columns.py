@@ -1,21 +1,23 @@
 """One column of a batch, and what its values mean: numbers, categories, missing, wrong type.
 
-Both ends of the wire and the baseline read values through these two functions, so that ``1``,
-``1.0`` and ``True`` are one category everywhere, and an infinity is never counted in one place and
-refused in another.
+Both ends of the wire and the baseline read values through these functions, so that ``1`` and
+``1.0`` are one category everywhere, and an infinity is never counted in one place and refused in
+another.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
 MAX_TEXT_BYTES = 128
 _HASH_DIGITS = 8
@@ -84,6 +86,67 @@ class Categories:
     wrong_type: int
 
 
+def of(items: Iterable[Any]) -> Column:
+    """Return the narrowest column that holds *items*, one a row, each of them any object.
+
+    Numbers become int64 or, with missing ones or fractions among them, float64; booleans and text
+    without exception become a boolean array and :class:`Coded`; nothing but missing ones becomes
+    NaN. What is really mixed, and integers no number of 64 bits holds, stay as they are.
+
+    >>> of([1, None, 2.5]), of([True, False])
+    (array([1. , nan, 2.5]), array([ True, False]))
+    >>> of(["a", None, "a"])
+    Coded(codes=array([ 0, -1,  0]), texts=('a',))
+    """
+    items = list(items)
+    kinds = set(map(type, items))
+    if not kinds <= _PLAIN:
+        items = [_plain(item) for item in items]
+        kinds = set(map(type, items))
+    present = kinds - {type(None)}
+    if present == {str}:
+        known: dict[str, int] = {}
+        codes = [-1 if item is None else known.setdefault(item, len(known)) for item in items]
+        return Coded(np.array(codes, np.intp), tuple(known))
+    if kinds == {bool}:
+        return np.array(items, np.bool_)
+    if present <= {int, float}:
+        try:
+            return np.array(items, np.int64 if kinds == {int} else np.float64)
+        except OverflowError:
+            pass
+    mixed = np.empty(len(items), object)
+    mixed[:] = items
+    return mixed
+
+
+_PLAIN = {bool, int, float, str, type(None)}
+
+
+def _plain(item: Any) -> Any:
+    if is_missing(item):
+        return None
+    if isinstance(item, np.bool_ | np.integer | np.floating):
+        return item.item()
+    return str(item) if isinstance(item, str) else item
+
+
+def is_missing(item: Any) -> bool:
+    """Tell whether *item* holds nothing: None, NaN, NaT, pandas' NA.
+
+    >>> [is_missing(item) for item in (None, float("nan"), np.datetime64("NaT"), 0, "")]
+    [True, True, True, False, False]
+    """
+    if item is None:
+        return True
+    try:
+        return bool(item != item)  # noqa: PLR0124 - what differs from itself is NaN, whatever its type
+    except TypeError:  # pandas' NA refuses to be true or false
+        return True
+    except Exception:  # noqa: BLE001 - an array, or a foreign object that cannot be compared
+        return False
+
+
 def numbers(column: Column) -> Numbers:
     """Read *column* as numbers: text, ids and infinities are wrong type, booleans are 0 and 1."""
     if isinstance(column, Coded):
@@ -91,6 +154,8 @@ def numbers(column: Column) -> Numbers:
         return Numbers(np.empty(0), np.empty(0, np.intp), missing, len(column) - missing)
     kind = column.dtype.kind
     if kind == "f":
+        if column.dtype not in (np.float32, np.float64):
+            column = column.astype(np.float64)
         finite = np.isfinite(column)
         if finite.all():
             return Numbers(column, None, 0, 0)
@@ -109,22 +174,22 @@ def _mixed_numbers(column: NDArray[Any]) -> Numbers:
     values: list[float] = []
     rows: list[int] = []
     for row, item in enumerate(column.tolist()):
-        if item is None or item != item:  # noqa: PLR0124 - NaN, whatever its type
+        if is_missing(item):
             missing += 1
-        elif isinstance(item, bool | int | float):
+        elif isinstance(item, bool | int | float | np.bool_ | np.integer | np.floating):
             value = _as_float(item)
-            if np.isfinite(value):
+            if math.isfinite(value):
                 values.append(value)
                 rows.append(row)
-    found = np.asarray(rows, np.intp)
+    found = None if len(rows) == len(column) else np.asarray(rows, np.intp)
     return Numbers(np.asarray(values, np.float64), found, missing, len(column) - len(rows) - missing)
 
 
-def _as_float(item: float) -> float:
+def _as_float(item: Any) -> float:
     try:
         return float(item)
     except OverflowError:  # an int beyond 1e308 is no value of a numeric feature
-        return float("inf")
+        return math.inf
 
 
 def categories(column: Column) -> Categories:
@@ -163,11 +228,10 @@ def _mixed_categories(column: NDArray[Any]) -> Categories:
     rows: list[int] = []
     missing = 0
     for row, item in enumerate(column.tolist()):
-        if item is None or item != item:  # noqa: PLR0124 - NaN, whatever its type
-            missing += 1
-            continue
         text = category_text(item)
-        if text is not None:
+        if text is None:
+            missing += is_missing(item)
+        else:
             codes.append(known.setdefault(text, len(known)))
             rows.append(row)
     wrong = len(column) - len(rows) - missing
@@ -193,20 +257,22 @@ def _merged(
 def category_text(item: Any) -> str | None:
     """Return the canonical text of one category, or None when *item* can be none.
 
-    Booleans are ``true`` and ``false``, whole numbers have no point, other numbers are the
-    shortest decimal that reads back in their own type, text is itself, cut by :func:`clip`.
+    Booleans are ``true`` and ``false``, whole numbers are written out without a point, other
+    numbers are the shortest decimal that reads back in their own type, text is itself, cut by
+    :func:`clip`.
 
     >>> category_text(True), category_text(1.0), category_text(np.float32(0.1)), category_text("")
     ('true', '1', '0.1', '')
     """
     if isinstance(item, bool | np.bool_):
         return "true" if item else "false"
-    if isinstance(item, int | np.integer):
-        return clip(str(int(item)))
-    if isinstance(item, float | np.floating):
-        if not np.isfinite(item):
+    if isinstance(item, int | float | np.integer | np.floating):
+        value = _as_float(item)
+        if not math.isfinite(value):
             return None
-        return clip(np.format_float_positional(item + 0.0, unique=True, trim="-"))
+        if value.is_integer():  # through int: 2**60 and 2.0**60 are one category, 0.0 and -0.0 too
+            return clip(str(int(item)))
+        return clip(np.format_float_positional(item, unique=True, trim="-"))
     if isinstance(item, str):
         return clip(item)
     return None
@@ -215,13 +281,14 @@ def category_text(item: Any) -> str | None:
 def clip(text: str) -> str:
     """Return *text* if it fits in 128 bytes of UTF-8, else its beginning and 8 hex of its SHA-256.
 
-    The cut is made between characters, and the result fits in 128 bytes.
+    The cut is made between characters, and the result fits in 128 bytes. Half a surrogate pair,
+    which UTF-8 cannot hold, becomes a question mark.
     """
-    if len(text) * 4 <= MAX_TEXT_BYTES:
+    if len(text) <= MAX_TEXT_BYTES and text.isascii():
         return text
     raw = text.encode("utf-8", "replace")
     if len(raw) <= MAX_TEXT_BYTES:
-        return text
+        return raw.decode()
     head = raw[: MAX_TEXT_BYTES - _HASH_DIGITS].decode("utf-8", "ignore")
     return head + hashlib.sha256(raw).hexdigest()[:_HASH_DIGITS]
 
