@@ -1,0 +1,56 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing of ours: each makes .venv and fills it first.
+
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.PHONY: demo test check bench install clean
+
+BIN := .venv/bin
+SAY := @printf 'driftline: %s\n'
+
+demo: .venv/.demo
+	@$(BIN)/driftline demo $(if $(KEEP),--keep)
+
+test: .venv/.dev
+	@$(BIN)/python -m pytest --ignore=tests/benchmarks $(ARGS)
+
+bench: .venv/.dev
+	@$(BIN)/python -m pytest tests/benchmarks -p no:randomly -q -rA $(ARGS)
+
+check: .venv/.dev
+	$(SAY) 'ruff format'
+	@$(BIN)/ruff format --check -q src tests
+	$(SAY) 'ruff check'
+	@$(BIN)/ruff check -q src tests
+	$(SAY) 'mypy --strict'
+	@$(BIN)/mypy --no-error-summary
+	$(SAY) 'import-linter'
+	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.txt || { cat .venv/lint-imports.txt; exit 1; }
+	$(SAY) 'promtool, amtool'
+	@promtool=$$($(BIN)/python -m driftline.cli.binaries promtool) || exit $${DRIFTLINE_REQUIRE_STACK:-0}; \
+	amtool=$$($(BIN)/python -m driftline.cli.binaries amtool) || exit $${DRIFTLINE_REQUIRE_STACK:-0}; \
+	{ $$promtool check rules alert-rules/*/*.yml && $$amtool check-config alert-rules/alertmanager/*.yml; } \
+		> .venv/promtool.txt 2>&1 || { cat .venv/promtool.txt; exit 1; }
+
+install: .venv/.dev
+
+clean:
+	@rm -rf .venv
+
+# What is in .venv, and from which pyproject.toml: a second run costs nothing.
+.venv/.demo: pyproject.toml | .venv/bin/python
+	$(SAY) 'installing driftline and what the demo needs into .venv (a minute or two, once)'
+	@$(call pip,-e '.[demo]')
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	$(SAY) 'installing driftline, what the demo needs and the tools into .venv (a minute or two, once)'
+	@$(call pip,-e '.[demo$(comma)sdk$(comma)auto]' --group dev)
+	@touch $@ .venv/.demo
+
+.venv/bin/python:
+	@sh .ci/venv
+
+comma := ,
+# Debian's pip is too old for --group: .ci/venv has renewed it. uv is used where it is present.
+pip = if command -v uv > /dev/null; then uv pip install -q --python $(BIN)/python $(1); \
+	else $(BIN)/python -m pip install -q --disable-pip-version-check $(1); fi
