@@ -1,0 +1,158 @@
+"""driftline.yaml is read strictly, and every fault is named with its remedy."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from driftline import config
+from driftline.errors import ConfigurationError
+
+FOLDER = Path("/etc/driftline")
+
+
+def parse(text):
+    return config.parse(textwrap.dedent(text), folder=FOLDER)
+
+
+def faults(text):
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text)
+    return caught.value.faults
+
+
+def test_the_least_is_an_environment():
+    """One line is a whole configuration: loopback ports, four windows, paths beside the file."""
+    read = parse("environment: prod")
+    assert (read.listen.grpc, read.listen.http, read.listen.metrics) == (
+        "127.0.0.1:4327",
+        "127.0.0.1:4328",
+        "127.0.0.1:9477",
+    )
+    assert read.windows == {"1h": 300, "24h": 3600, "7d": 21600, "30d": 86400}
+    assert read.baselines == [FOLDER / "baselines"]
+    assert read.state.path == FOLDER / "state"
+    assert read.tick == 15
+    assert read.longest_window == 30 * 86400
+
+
+def test_everything_can_be_said():
+    """The contract's example reads as it is written."""
+    read = parse(
+        """
+        environment: prod
+        listen: {grpc: "0.0.0.0:4327", http: "127.0.0.1:4328", metrics: "127.0.0.1:9477", token_file: token}
+        baselines: ["baselines/"]
+        state: {path: "state/", every: 60s}
+        windows: {1h: 5m, 24h: 1h}
+        limits: {models: 100, versions: 5, features: 500, skew: 10m}
+        models:
+          fraud:
+            owner: payments
+            tier: "1"
+            silence: 15m
+            min_rows: 300
+            thresholds: {psi: {P3: 0.1, P2: 0.25}}
+            features: {event_time: {ignore: true}, amount: {thresholds: {psi: {P3: 0.2}}}}
+        """
+    )
+    fraud = read.models["fraud"]
+    assert (fraud.owner, fraud.tier, fraud.silence, fraud.min_rows) == ("payments", "1", 900, 300)
+    assert fraud.psi_thresholds("amount") == {"P3": 0.2, "P2": 0.25}
+    assert fraud.psi_thresholds("age") == {"P3": 0.1, "P2": 0.25}
+    assert fraud.ignores("event_time")
+    assert not fraud.ignores("amount")
+    assert read.listen.token_file == FOLDER / "token"
+
+
+def test_all_faults_are_named_at_once():
+    """One start shows every mistake, with the key it stands at and what may stand there."""
+    found = faults(
+        """
+        environment: prod
+        windows: {1h: 5x}
+        colour: red
+        models:
+          credit: {owner: no, tier: 1, silence: 1 hour, min_rows: 0}
+          fraud: {thresholds: {psi: {P9: 0.1}}}
+        """
+    )
+    assert found == (
+        'driftline.yaml: windows.1h: "5x" is not a duration, write for instance "1h" or "15m"',
+        "driftline.yaml: models.credit.owner: no/false is not text, put it in quotes",
+        "driftline.yaml: models.credit.tier: 1 is not text, put it in quotes",
+        'driftline.yaml: models.credit.silence: "1 hour" is not a duration, write for instance "1h" or "15m"',
+        "driftline.yaml: models.credit.min_rows: Input should be greater than or equal to 1",
+        "driftline.yaml: models.fraud.thresholds.psi.P9: 'P9' is none of 'P1', 'P2', 'P3' or 'P4'",
+        "driftline.yaml: colour: is no setting of this release",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not a mapping"),
+        ("- 1", "not a mapping"),
+        ("models: {}", "environment: is required"),
+        ("environment: a\nenvironment: b", "line 2: the key environment stands twice"),
+        ("environment: &a x\nmodels: {y: *a}", "line 2: aliases are not allowed"),
+        ("environment: a\nno: b", 'the key no is not text, write "no"'),
+        ("environment: [", "line"),
+        ("environment: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("environment: a\nlisten: {http: '4328'}", '"4328" is not an address'),
+        ("environment: a\nlisten: {http: 'h:99999'}", "is not an address"),
+        ("environment: a\nwindows: {1h: 50m}", "at least two panes"),
+        ("environment: a\nwindows: {30d: 1m}", "more than 1000 panes"),
+        ("environment: a\nwindows: {}", "windows: none given"),
+        ("environment: a\nstate: {every: 0s}", "no time at all"),
+        ("environment: a\nmodels: {m: 3}", "models.m: 3 is not a mapping"),
+        ("environment: a\nbaselines: b", "is not a list"),
+    ],
+)
+def test_a_fault_is_one_clear_line(text, said):
+    """What cannot be used is refused with the place and the remedy."""
+    (line,) = faults(text)
+    assert said in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("port", ["grpc", "http", "metrics"])
+def test_off_loopback_needs_a_guard_or_a_word(port):
+    """An address that others reach is refused unless TLS, a token or insecure: true is written."""
+    (line,) = faults(f"environment: a\nlisten: {{{port}: '0.0.0.0:9000'}}")
+    assert "can be reached from elsewhere" in line
+    assert "insecure: true" in line
+    for guard in ("insecure: true", "token_file: t", "tls: {cert: c, key: k}"):
+        parse(f"environment: a\nlisten: {{{port}: '0.0.0.0:9000', {guard}}}")
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "127.8.0.1:1", "[::1]:1"])
+def test_loopback_is_known(address):
+    """Every spelling of this machine alone is loopback."""
+    assert config.is_loopback(address)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    """A missing file is one line, and so is a huge one."""
+    with pytest.raises(ConfigurationError, match="No such file"):
+        config.load(tmp_path / "driftline.yaml")
+    (tmp_path / "huge.yaml").write_bytes(b"#" * (config.MAX_FILE_BYTES + 1))
+    with pytest.raises(ConfigurationError, match="larger than"):
+        config.load(tmp_path / "huge.yaml")
+
+
+def test_paths_are_taken_from_the_files_folder(tmp_path):
+    """The file can be moved with what it names."""
+    (tmp_path / "driftline.yaml").write_text(
+        "environment: a\nlisten: {tls: {cert: c.pem, key: k.pem, client_ca: ca.pem}}\nbaselines: [b/, /abs/x.json]"
+    )
+    read = config.load(tmp_path / "driftline.yaml")
+    assert read.listen.tls.cert == tmp_path / "c.pem"
+    assert read.listen.tls.client_ca == tmp_path / "ca.pem"
+    assert read.baselines == [tmp_path / "b", Path("/abs/x.json")]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5m", 300), ("1h30m", 5400), ("250ms", 0.25), ("2w", 1209600)])
+def test_durations(text, seconds):
+    """A duration is written as Prometheus writes it."""
+    assert config.parse_duration(text) == seconds

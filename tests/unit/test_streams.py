@@ -1,0 +1,135 @@
+"""A batch counts once, and what never arrived is known from the totals."""
+
+import json
+
+import pytest
+
+from driftline.sidecar.streams import IDLE_SECONDS, MAX_STREAMS, REMEMBERED, Streams
+from driftline.wire import Batch
+
+
+def batch(sequence, rows=10, *, stream=b"s" * 16, total=None, dropped=None, errors=None, model="m"):
+    return Batch(
+        model=model,
+        version="1",
+        rows=rows,
+        columns={},
+        stream=stream,
+        sequence=sequence,
+        rows_total=total,
+        dropped_rows_total=dropped,
+        error_rows_total=errors,
+    )
+
+
+def test_the_same_batch_twice_counts_once():
+    """A retry after a lost answer is a duplicate."""
+    streams = Streams()
+    assert streams.admit(batch(0), 0).refused is None
+    assert streams.admit(batch(0), 1).refused == "duplicate"
+    assert streams.admit(batch(1), 2).refused is None
+
+
+def test_streams_models_and_versions_are_apart():
+    """The same number from another sender or model is another batch."""
+    streams = Streams()
+    for other in (batch(0), batch(0, stream=b"t" * 16), batch(0, model="n")):
+        assert streams.admit(other, 0).refused is None
+
+
+def test_an_overtaken_batch_counts_once():
+    """Order does not matter within what is remembered."""
+    streams = Streams()
+    for sequence in (0, 5, 3, 1, 4, 2):
+        assert streams.admit(batch(sequence), 0).refused is None
+    for sequence in range(6):
+        assert streams.admit(batch(sequence), 0).refused == "duplicate"
+
+
+def test_older_than_the_bitmap_is_too_late():
+    """What can no longer be told from a duplicate is not counted."""
+    streams = Streams()
+    streams.admit(batch(REMEMBERED + 7), 0)
+    assert streams.admit(batch(8), 0).refused is None
+    assert streams.admit(batch(7), 0).refused == "too_late"
+
+
+def test_a_jump_wider_than_the_bitmap_forgets_it():
+    """The bitmap stays 1,024 bits wide."""
+    streams = Streams()
+    streams.admit(batch(0), 0)
+    streams.admit(batch(10**9), 0)
+    assert streams.admit(batch(10**9 - 5), 0).refused is None
+    assert streams.admit(batch(0), 0).refused == "too_late"
+
+
+def test_one_of_stream_and_sequence_is_never_deduplicated():
+    """Without both a batch always counts, by its own rows."""
+    streams = Streams()
+    for _ in range(2):
+        for half in (batch(None), batch(3, stream=None)):
+            admission = streams.admit(half, 0)
+            assert (admission.refused, admission.served) == (None, None)
+    assert len(streams) == 0
+
+
+def test_a_lost_batch_shows_in_the_next():
+    """Served follows the totals; what was neither dropped nor received is lost."""
+    streams = Streams()
+    streams.admit(batch(0, 10, total=10, dropped=0, errors=0), 0)
+    admission = streams.admit(batch(3, 10, total=45, dropped=5, errors=2), 1)
+    assert (admission.served, admission.failed, admission.dropped, admission.lost) == (35, 2, 5, 20)
+    late = streams.admit(batch(1, 10, total=20, dropped=0, errors=0), 2)
+    assert (late.served, late.failed, late.lost) == (0, 0, 0)
+
+
+def test_the_first_batch_of_an_unknown_stream():
+    """Totals count from sequence 0; later ones may have been counted elsewhere."""
+    streams = Streams()
+    first = streams.admit(batch(0, 10, total=12, dropped=2, errors=1), 0)
+    assert (first.served, first.failed, first.dropped, first.lost) == (12, 1, 2, 0)
+    middle = streams.admit(batch(9, 10, stream=b"u" * 16, total=1000, dropped=50, errors=7), 0)
+    assert (middle.served, middle.failed, middle.dropped, middle.lost) == (10, None, 0, 0)
+    after = streams.admit(batch(10, 10, stream=b"u" * 16, total=1010, dropped=50, errors=7), 0)
+    assert (after.served, after.lost) == (10, 0)
+
+
+def test_totals_that_step_back_are_not_believed():
+    """A broken sender is counted by its rows."""
+    streams = Streams()
+    streams.admit(batch(0, total=100), 0)
+    assert streams.admit(batch(1, total=50), 1).served == 10
+
+
+def test_memory_is_bounded():
+    """Idle streams go after an hour, and never are there more than ten thousand."""
+    streams = Streams()
+    streams.admit(batch(0, stream=b"old" + bytes(13)), 0)
+    streams.admit(batch(0), IDLE_SECONDS + 1)
+    assert len(streams) == 1
+    for number in range(MAX_STREAMS + 50):
+        streams.admit(batch(0, stream=number.to_bytes(16, "big")), IDLE_SECONDS + 2)
+    assert len(streams) == MAX_STREAMS
+
+
+def test_streams_survive_a_restart():
+    """What was dumped through JSON and restored refuses the same duplicates and knows the same totals."""
+    streams = Streams()
+    for sequence in (0, 2):
+        streams.admit(batch(sequence, total=10 * (sequence + 1), dropped=0), 5)
+    again = Streams()
+    again.restore(json.loads(json.dumps(streams.dump())))
+    assert again.admit(batch(2), 6).refused == "duplicate"
+    assert again.admit(batch(1), 6).refused is None
+    admission = again.admit(batch(4, total=50, dropped=0), 6)
+    assert (admission.served, admission.lost) == (20, 10)
+
+
+@pytest.mark.parametrize("sequence", [0, 1, 5])
+def test_a_repeated_batch_changes_no_total(sequence):
+    """A duplicate neither serves nor loses rows afterwards."""
+    streams = Streams()
+    streams.admit(batch(sequence, total=10 * (sequence + 1), dropped=0), 0)
+    streams.admit(batch(sequence, total=10 * (sequence + 1), dropped=0), 0)
+    admission = streams.admit(batch(sequence + 1, total=10 * (sequence + 2), dropped=0), 0)
+    assert (admission.served, admission.lost) == (10, 0)
