@@ -7,7 +7,9 @@ import binascii
 import json
 import re
 import struct
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -286,7 +288,8 @@ def _read(message: ExportLogsServiceRequest) -> Request:
     batches: list[Batch] = []
     rejected: list[RecordRejected] = []
     ignored = 0
-    for resource_logs in message.resource_logs:
+    together: dict[tuple[Any, ...], _Together] = {}
+    for place, resource_logs in enumerate(message.resource_logs):
         resource = {
             pair.key: pair.value.string_value
             for pair in resource_logs.resource.attributes
@@ -295,13 +298,74 @@ def _read(message: ExportLogsServiceRequest) -> Request:
         for scope_logs in resource_logs.scope_logs:
             for record in scope_logs.log_records:
                 try:
-                    if _is_batch(record):
-                        batches.append(_batch(record, resource))
-                    else:
+                    if not _is_batch(record):
                         ignored += 1
+                        continue
+                    said, data, dictionaries = _envelope(record)
+                    row = _row(said, data, dictionaries)
+                    if row is None:
+                        columns = {
+                            name: _column(name, value, said["rows"], dictionaries.get(name))
+                            for name, value in data.items()
+                        }
+                        batches.append(Batch(**said, columns=columns, resource=resource))
+                    else:
+                        alike = (place, *said.values(), *data)
+                        if alike not in together:
+                            together[alike] = _Together(said, tuple(data), resource, [])
+                        together[alike].rows.append(row)
                 except RecordRejected as error:
                     rejected.append(error)
+    for rows in together.values():
+        batches.extend(rows.batches())
     return Request(tuple(batches), tuple(rejected), ignored)
+
+
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """Records of one row that say the same of themselves and hold the same columns.
+
+    A stock SDK sends a record per prediction, 512 a request: read one by one, most of the time would
+    go into arrays of one value, and again into counting them.
+    """
+
+    said: dict[str, Any]
+    names: tuple[str, ...]
+    resource: Mapping[str, str]
+    rows: list[list[Any]]
+
+    def batches(self) -> Iterable[Batch]:
+        for start in range(0, len(self.rows), names.MAX_ROWS):
+            rows = self.rows[start : start + names.MAX_ROWS]
+            columns = {
+                name: of(values) for name, values in zip(self.names, zip(*rows, strict=True), strict=True)
+            }
+            said = self.said | {"rows": len(rows), "records": len(rows)}
+            yield Batch(**said, columns=columns, resource=self.resource)
+
+
+def _row(
+    said: Mapping[str, Any], data: Mapping[str, AnyValue], dictionaries: Mapping[str, AnyValue]
+) -> list[Any] | None:
+    """Return the values of a one-row record that may be read with its like, None for any other.
+
+    What is numbered or carries cumulative counts stands for itself.
+    """
+    if said["rows"] != 1 or dictionaries or any(said[count] is not None for count in _COUNTS):
+        return None
+    row: list[Any] = []
+    for value in data.values():
+        kind = value.WhichOneof("value")
+        if kind is None:
+            row.append(None)
+        elif kind in _SCALARS:
+            row.append(getattr(value, kind))
+        else:
+            return None
+    return row
+
+
+_COUNTS = ("sequence", "rows_total", "dropped_rows_total", "error_rows_total")
 
 
 def _is_batch(record: LogRecord) -> bool:
@@ -324,7 +388,8 @@ def _event_name(record: LogRecord) -> str:
     return ""
 
 
-def _batch(record: LogRecord, resource: Mapping[str, str]) -> Batch:
+def _envelope(record: LogRecord) -> tuple[dict[str, Any], dict[str, AnyValue], dict[str, AnyValue]]:
+    """Return what a record says of itself, as the fields of a Batch, its columns and its dictionaries."""
     if record.dropped_attributes_count:
         raise RecordRejected(
             "attributes_dropped",
@@ -333,39 +398,33 @@ def _batch(record: LogRecord, resource: Mapping[str, str]) -> Batch:
         )
     attributes, flat = _attributes(record.attributes)
     contract = _integer(attributes, names.ATTR_CONTRACT_VERSION, 0)
+    if contract is None:
+        raise _absent(names.ATTR_CONTRACT_VERSION)
     if contract != names.CONTRACT_VERSION:
         raise RecordRejected(
             "contract_version",
             f"{names.ATTR_CONTRACT_VERSION} is {contract}; this receiver reads {names.CONTRACT_VERSION}",
         )
-    model = _model(attributes, names.ATTR_MODEL_NAME)
-    version = _model(attributes, names.ATTR_MODEL_VERSION)
     rows = _integer(attributes, names.ATTR_ROWS, 1, names.MAX_ROWS)
     if rows is None:
         raise _absent(names.ATTR_ROWS)
-    data = _data(attributes.get(names.ATTR_DATA), flat)
+    said = {
+        "model": _model(attributes, names.ATTR_MODEL_NAME),
+        "version": _model(attributes, names.ATTR_MODEL_VERSION),
+        "rows": rows,
+        "stream": _stream(attributes),
+        "sequence": _integer(attributes, names.ATTR_SEQUENCE, 0),
+        "rows_total": _integer(attributes, names.ATTR_ROWS_TOTAL, 0),
+        "dropped_rows_total": _integer(attributes, names.ATTR_DROPPED_ROWS_TOTAL, 0),
+        "error_rows_total": _integer(attributes, names.ATTR_ERROR_ROWS_TOTAL, 0),
+        "sample_rate": _sample_rate(attributes),
+        "baseline_id": _text(attributes, names.ATTR_BASELINE_ID),
+        "dataset_version": _text(attributes, names.ATTR_DATASET_VERSION),
+        "task": _text(attributes, names.ATTR_TASK),
+        "segment": _segment(attributes),
+    }
     dictionaries = _pairs(attributes.get(names.ATTR_DICTIONARIES), names.ATTR_DICTIONARIES, "dictionary")
-    return Batch(
-        model=model,
-        version=version,
-        rows=rows,
-        columns={
-            name: _column(name, value, rows, dictionaries.get(name))
-            for name, value in data.items()
-            if _is_read(name)
-        },
-        stream=_stream(attributes),
-        sequence=_integer(attributes, names.ATTR_SEQUENCE, 0),
-        rows_total=_integer(attributes, names.ATTR_ROWS_TOTAL, 0),
-        dropped_rows_total=_integer(attributes, names.ATTR_DROPPED_ROWS_TOTAL, 0),
-        error_rows_total=_integer(attributes, names.ATTR_ERROR_ROWS_TOTAL, 0),
-        sample_rate=_sample_rate(attributes),
-        baseline_id=_text(attributes, names.ATTR_BASELINE_ID),
-        dataset_version=_text(attributes, names.ATTR_DATASET_VERSION),
-        task=_text(attributes, names.ATTR_TASK),
-        segment=_segment(attributes),
-        resource=resource,
-    )
+    return said, _data(attributes.get(names.ATTR_DATA), flat), dictionaries
 
 
 # --- decode: attributes -----------------------------------------------------------------------
@@ -479,13 +538,20 @@ _RESERVED = frozenset(
 )  # @score.<class> besides
 
 
+@lru_cache(maxsize=2 * names.MAX_COLUMNS)
 def _is_read(name: str) -> bool:
     """Tell whether a column counts: a feature, or a reserved name that this version knows."""
+    if not name:
+        raise RecordRejected("data", "a column has no name; unnamed ones are called x0, x1, ...")
+    if len(name.encode()) > names.MAX_NAME_BYTES:
+        raise RecordRejected(
+            "data", f"a column's name is longer than {names.MAX_NAME_BYTES} bytes: {_shown(name)}"
+        )
     return not name.startswith("@") or name in _RESERVED or name.startswith(names.COLUMN_SCORE + ".")
 
 
 def _data(value: AnyValue | None, flat: list[tuple[str, AnyValue]]) -> dict[str, AnyValue]:
-    """Return the columns of the map and the flat ones, checked by name and number."""
+    """Return the columns of the map and the flat ones that are read, checked by name and number."""
     columns = _pairs(value, names.ATTR_DATA, "data")
     for name, sent in flat:
         if name in columns:
@@ -495,14 +561,7 @@ def _data(value: AnyValue | None, flat: list[tuple[str, AnyValue]]) -> dict[str,
         raise RecordRejected("data", f"{names.ATTR_DATA} holds no column")
     if len(columns) > names.MAX_COLUMNS:
         raise RecordRejected("data", f"{len(columns)} columns; a record holds at most {names.MAX_COLUMNS}")
-    for name in columns:
-        if not name:
-            raise RecordRejected("data", "a column has no name; unnamed ones are called x0, x1, ...")
-        if len(name) * 4 > names.MAX_NAME_BYTES and len(name.encode()) > names.MAX_NAME_BYTES:
-            raise RecordRejected(
-                "data", f"a column's name is longer than {names.MAX_NAME_BYTES} bytes: {_shown(name)}"
-            )
-    return columns
+    return {name: sent for name, sent in columns.items() if _is_read(name)}
 
 
 def _pairs(value: AnyValue | None, key: str, reason: str) -> dict[str, AnyValue]:
@@ -511,11 +570,11 @@ def _pairs(value: AnyValue | None, key: str, reason: str) -> dict[str, AnyValue]
         return {}
     if not value.HasField("kvlist_value"):
         raise RecordRejected(reason, f"{key} must be a map, not {_shown(value)}")
-    found: dict[str, AnyValue] = {}
-    for pair in value.kvlist_value.values:
-        if pair.key in found:
-            raise RecordRejected(reason, f"{key} holds {_shown(pair.key)} twice")
-        found[pair.key] = pair.value
+    pairs = value.kvlist_value.values
+    found = {pair.key: pair.value for pair in pairs}
+    if len(found) < len(pairs):
+        name = Counter(pair.key for pair in pairs).most_common(1)[0][0]
+        raise RecordRejected(reason, f"{key} holds {_shown(name)} twice")
     return found
 
 
