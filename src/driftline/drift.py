@@ -113,4 +113,6 @@ class Layout:
 
 def _centres(feature: FeatureBaseline) -> NDArray[np.float64]:
     """Return the mean of the baseline's values in each fine bin; 0 where it has none."""
-    return np.divide(feature.sums, feature.counts, out=np.zeros(feature.fine), where=feature.counts > 0)
+    centres = np.zeros(feature.fine)
+    np.divide(feature.sums, feature.counts, out=centres, where=feature.counts > 0)
+    return centres

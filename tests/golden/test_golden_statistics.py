@@ -29,6 +29,6 @@ def test_statistic_equals_scipy(name):
 
 
 def test_overdispersion_equals_scipys_contingency_table():
-    """phi is the heterogeneity chi-square of scipy over its degrees of freedom."""
+    """Phi is the heterogeneity chi-square of scipy over its degrees of freedom."""
     for case in cases("overdispersion"):
         assert overdispersion(np.array(case["panes"])) == pytest.approx(case["value"], rel=1e-12)

@@ -81,7 +81,7 @@ def test_shares_sum_to_one_and_none_is_zero(pair):
     )
 )
 def test_overdispersion_is_at_least_one_or_unknown(panes):
-    """phi never makes a test easier, and is not told from fewer than eight panes that hold values."""
+    """Phi never makes a test easier, and is not told from fewer than eight panes that hold values."""
     phi = overdispersion(panes)
     filled = int((panes.sum(axis=1) > 0).sum())
     assert (phi is None) == (filled < 8)

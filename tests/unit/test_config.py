@@ -152,7 +152,9 @@ def test_paths_are_taken_from_the_files_folder(tmp_path):
     assert read.baselines == [tmp_path / "b", Path("/abs/x.json")]
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("5m", 300), ("1h30m", 5400), ("250ms", 0.25), ("2w", 1209600)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("5m", 300), ("1h30m", 5400), ("250ms", 0.25), ("2w", 1209600)]
+)
 def test_durations(text, seconds):
     """A duration is written as Prometheus writes it."""
     assert config.parse_duration(text) == seconds

@@ -122,7 +122,7 @@ class Sidecar:
             self.monitor.reload(Baselines.load(self.config.baselines))
         except BaselineError as error:
             self.telemetry.reloaded("failed")
-            logger.error("baselines: the changed ones are not used, the old ones are kept: %s", error)  # noqa: TRY400
+            logger.error("baselines: the changed ones are not used, the old ones are kept: %s", error)
         else:
             self.telemetry.reloaded("loaded")
             logger.info("baselines: reloaded")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftline.baseline import Baseline
@@ -10,6 +9,7 @@ from driftline.errors import BaselineError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 PATTERN = "*.json"
 ANY_VERSION = "*"

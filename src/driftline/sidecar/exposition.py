@@ -14,6 +14,7 @@ from driftline import names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from driftline.drift import DriftScore
@@ -35,8 +36,8 @@ class _TrackView:
     """A track's numbers at one moment."""
 
     track: Track
-    values: NDArray
-    faults: NDArray
+    values: NDArray[np.int64]
+    faults: NDArray[np.int64]
     scores: Mapping[str, list[DriftScore]]
     rows: Mapping[str, int]
 
@@ -49,7 +50,7 @@ class _View:
     labels: str
     predictions: int
     errors: Mapping[str, int]
-    calls: NDArray
+    calls: NDArray[np.int64]
     seconds: float
     undeclared_values: int
     sender_dropped: int

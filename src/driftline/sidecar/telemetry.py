@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from driftline import names
-from driftline.names import Series
+
+if TYPE_CHECKING:
+    from driftline.names import Series
 
 
 class Telemetry:

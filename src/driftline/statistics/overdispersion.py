@@ -48,4 +48,4 @@ def overdispersion(panes: NDArray[Any]) -> float | None:
     totals = panes.sum(axis=1, keepdims=True, dtype=np.float64)
     expected = totals * (panes.sum(axis=0, dtype=np.float64) / totals.sum())
     chi_square = float(np.sum((panes - expected) ** 2 / expected))
-    return max(1.0, chi_square / ((rows - 1) * (bins - 1)))
+    return max(1.0, chi_square / float((rows - 1) * (bins - 1)))

@@ -1,0 +1,1 @@
+"""The sidecar: receivers, monitor, exposition, state and the process around them."""
