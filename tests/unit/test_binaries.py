@@ -1,6 +1,7 @@
 """Finding Prometheus and Alertmanager: where they are looked for, and what is said when they are not there."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_fetched_once_and_left_whole(tmp_path):
     assert binaries.need("prometheus") == cache / "prometheus"
     assert binaries.need("promtool") == cache / "promtool"
     assert len(log.read_text().splitlines()) == 1
-    assert sorted(p.name for p in cache.parent.iterdir()) == ["bin"]
+    assert [p.name for p in (tmp_path / "cache/driftline/debian").iterdir()] == ["usr"]
 
 
 def test_no_debian_says_what_to_install():
@@ -141,4 +142,24 @@ def test_a_half_unpacked_package_is_not_used(tmp_path):
         script.write("exit 2\n")
     with pytest.raises(binaries.Missing, match="cannot be unpacked"):
         binaries.need("prometheus")
-    assert not list((tmp_path / "cache/driftline/debian/usr/bin").iterdir())
+    assert not list((tmp_path / "cache/driftline/debian").iterdir())
+
+
+def test_alertmanager_is_made_movable(tmp_path):
+    """Debian's Alertmanager, which looks below /usr/share, looks beside itself once unpacked; no byte moves."""
+    binary = tmp_path / "usr/bin/prometheus-alertmanager"
+    binary.parent.mkdir(parents=True)
+    binary.touch(0o755)
+    binary.write_bytes(b"#!/bin/sh\ncat /usr/share/prometheus/alertmanager/default.tmpl; echo $1\n")
+    template = tmp_path / "usr/share/prometheus/alertmanager/default.tmpl"
+    template.parent.mkdir(parents=True)
+    template.write_text("its template\n")
+    before = binary.read_bytes()
+    binaries._make_movable(tmp_path)
+    moved = (tmp_path / "usr/libexec/prometheus-alertmanager").read_bytes()
+    assert len(moved) == len(before)
+    assert moved.replace(b"usr//share", b"/usr/share") == before
+    said = subprocess.run(
+        [binary, "given"], capture_output=True, check=True, env={"PATH": "/bin"}, cwd="/", text=True
+    )
+    assert said.stdout == "its template\ngiven\n"

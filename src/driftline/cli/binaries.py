@@ -28,6 +28,14 @@ _OLDEST = {
 }
 _APT = ("apt-get", "-q", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1")
 _APT_SECONDS = 180
+_KEPT = ("usr/share/prometheus/alertmanager", "usr/libexec", "usr/bin")  # programs last: once there, they run
+_DEBIAN_SHARE = b"/usr/share/prometheus/alertmanager"
+_OWN_SHARE = b"usr//share/prometheus/alertmanager"  # of the same length, from the working directory
+_IN_OWN_FOLDER = """\
+#!/bin/sh
+# Debian's Alertmanager reads its templates below /usr/share; this copy of it does below the working directory.
+cd "${0%/*}/../.." && exec usr/libexec/prometheus-alertmanager "$@"
+"""
 
 NAMES = tuple(_PACKAGES)
 """The programs that can be asked for."""
@@ -70,10 +78,10 @@ def need(name: str) -> Path:
                 name, f"DRIFTLINE_BIN_DIR={given} does not hold it; put it there, or unset the variable"
             )
         return _young_enough(name, path)
-    path = _which(names, os.environ.get("PATH", os.defpath)) or _which(names, str(_cache()))
+    path = _which(names, os.environ.get("PATH", os.defpath)) or _which(names, str(_cache() / "usr/bin"))
     if path is None:
         _fetch(name)
-        path = _which(names, str(_cache()))
+        path = _which(names, str(_cache() / "usr/bin"))
     if path is None:
         raise Missing(name, f"Debian's package {_PACKAGES[name]} does not hold it; {_install(name)}")
     return _young_enough(name, path)
@@ -86,7 +94,7 @@ def _which(names: dict[str, None], folders: str) -> Path | None:
 
 def _cache() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "driftline" / "debian" / "usr" / "bin"
+    return Path(home) / "driftline" / "debian"
 
 
 def _install(name: str) -> str:
@@ -112,14 +120,14 @@ def _young_enough(name: str, path: Path) -> Path:
 
 
 def _fetch(name: str) -> None:
-    """Unpack Debian's package of *name* and put its programs into the cache, each by one atomic rename."""
+    """Unpack Debian's package of *name* and put its programs into the cache, each file by an atomic rename."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise Missing(name, f"it is not on the PATH, and this is no Debian with apt; {_install(name)}")
     package = _PACKAGES[name]
     cache = _cache()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache.parent, prefix=".fetch-") as folder:
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as folder:
             said = _download(package, folder)
             archive = next(Path(folder).glob("*.deb"), None)
             if archive is None:
@@ -127,12 +135,32 @@ def _fetch(name: str) -> None:
             code, _ = _run("dpkg-deb", "-x", archive.name, ".", folder=folder)
             if code != 0:
                 raise OSError("dpkg-deb failed")  # noqa: TRY301 - as when it is absent or the disk is full
-            for program in (Path(folder) / "usr" / "bin").iterdir():
-                program.replace(cache / program.name)
+            _make_movable(Path(folder))
+            for path in (
+                path for kept in _KEPT for path in (Path(folder) / kept).glob("*") if path.is_file()
+            ):
+                target = cache / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
     except (OSError, subprocess.SubprocessError) as error:
         raise Missing(
             name, f"Debian's package {package} cannot be unpacked ({error}); {_install(name)}"
         ) from error
+
+
+def _make_movable(root: Path) -> None:
+    """Let Alertmanager, unpacked below *root*, run without being installed: it wants its templates to start.
+
+    They are looked for at a path that Debian compiled in, and no flag changes it; so the copy is changed.
+    Started through a script in its own folder, it takes absolute paths only.
+    """
+    program = root / "usr/bin/prometheus-alertmanager"
+    if program.exists():
+        moved = root / "usr/libexec" / program.name
+        moved.parent.mkdir(parents=True)
+        moved.write_bytes(program.read_bytes().replace(_DEBIAN_SHARE, _OWN_SHARE))
+        moved.chmod(0o755)
+        program.write_text(_IN_OWN_FOLDER)
 
 
 def _download(package: str, folder: str) -> str:

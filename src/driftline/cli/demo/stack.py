@@ -161,6 +161,8 @@ def prometheus(children: Children, config: str, *, port: int | None = None, name
         f"--config.file={file}",
         f"--storage.tsdb.path={children.folder / name}",
         f"--web.listen-address=127.0.0.1:{port}",
+        # an alert of the first seconds finds no Alertmanager discovered yet: not a minute till the next try
+        "--rules.alert.resend-delay=2s",
         "--web.enable-lifecycle",
         "--log.level=warn",
         ready=f"{url}/-/ready",
