@@ -28,7 +28,7 @@ check: .venv/.dev
 	$(SAY) 'promtool, amtool'
 	@promtool=$$($(BIN)/python -m driftline.cli.binaries promtool) || exit $${DRIFTLINE_REQUIRE_STACK:-0}; \
 	amtool=$$($(BIN)/python -m driftline.cli.binaries amtool) || exit $${DRIFTLINE_REQUIRE_STACK:-0}; \
-	{ $$promtool check rules alert-rules/*/*.yml && $$amtool check-config alert-rules/alertmanager/*.yml; } \
+	{ $$promtool check rules alert-rules/recording/*.yml alert-rules/alerting/*.yml && $$amtool check-config alert-rules/alertmanager/*.yml; } \
 		> .venv/promtool.txt 2>&1 || { cat .venv/promtool.txt; exit 1; }
 
 install: .venv/.dev
