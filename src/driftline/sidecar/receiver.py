@@ -1,0 +1,519 @@
+"""OTLP in, over gRPC and HTTP: requests are admitted, read within bounds, decoded and observed.
+
+Whatever arrives is answered the way OTLP asks for, so that a sender knows whether to send it again; nothing
+that arrives stops the receiver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+import threading
+import time
+import zlib
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import grpc
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from driftline.errors import ConfigurationError, RequestUnreadable
+from driftline.sidecar.web import Security, WebServer
+from driftline.wire import decode, decode_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from driftline.wire import Batch
+
+__all__ = ["Receiver", "Security", "Telemetry"]
+
+logger = logging.getLogger(__name__)
+
+EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+PATH = "/v1/logs"
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+
+MAX_BODY_BYTES = 64 << 20
+"""What a request may hold, as sent and once inflated; what OTLP asks a server to accept."""
+MAX_JSON_BYTES = 8 << 20
+"""The same in JSON, which takes some twenty times its size in memory while it is read."""
+MAX_HEADER_BYTES = 16 << 10
+READ_SECONDS = 30.0
+"""How long a request's body may take to arrive over HTTP."""
+RETRY_SECONDS = 2
+"""What a busy receiver asks for; stock exporters drop at once what should wait longer than they have left."""
+
+_WORKERS = 4  # threads of each transport; decoding holds the interpreter anyway
+_LINGER_SECONDS = 1.0
+_INFLATE_STEP = 1 << 20
+_PIECE = 64 << 10
+
+
+class Telemetry(Protocol):
+    """What the receiver reports of itself."""
+
+    def request(self, transport: str, code: str, /) -> None:
+        """Count a request, answered over grpc or http with *code*."""
+
+    def rejected(self, reason: str, count: int, /) -> None:
+        """Count records that break the contract."""
+
+    def ignored(self, count: int, /) -> None:
+        """Count records that are not driftline's."""
+
+    def in_flight(self, size: int, /) -> None:
+        """Say how many bytes of requests are being handled now."""
+
+
+class _Refused(Exception):  # noqa: N818 - an answer, not a failure
+    """A request that is answered with a status instead of being taken in."""
+
+    def __init__(self, http: int, code: grpc.StatusCode, text: str, *, retry: bool = False) -> None:
+        super().__init__(text)
+        self.http = http
+        self.code = code
+        self.retry = retry
+
+    def status(self) -> Status:
+        status = Status(code=self.code.value[0], message=str(self))
+        if self.retry:
+            info = RetryInfo()
+            info.retry_delay.seconds = RETRY_SECONDS
+            status.details.add().Pack(info)
+        return status
+
+
+class _InFlight:
+    """The bytes of all requests that are being handled, never more than a limit."""
+
+    def __init__(self, limit: int, report: Callable[[int], None]) -> None:
+        self.limit = limit
+        self._report = report
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def _move(self, size: int) -> bool:
+        with self._lock:
+            if size > 0 and self._held + size > self.limit:
+                return False
+            self._held += size
+            self._report(self._held)
+            return True
+
+    @contextmanager
+    def share(self) -> Iterator[_Share]:
+        """Give one request its share, and take back whatever it still holds at its end."""
+        share = _Share(self)
+        try:
+            yield share
+        finally:
+            share.give(share.held)
+
+
+class _Share:
+    """What one request holds of the bytes in flight."""
+
+    def __init__(self, of: _InFlight) -> None:
+        self._of = of
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        if not self._of._move(size):  # noqa: SLF001 - two halves of one thing
+            raise _busy(f"the {self._of.limit} bytes of all requests in flight are taken")
+        self.held += size
+
+    def give(self, size: int) -> None:
+        self._of._move(-size)  # noqa: SLF001 - two halves of one thing
+        self.held -= size
+
+
+def _busy(text: str) -> _Refused:
+    return _Refused(429, grpc.StatusCode.UNAVAILABLE, text, retry=True)
+
+
+class Receiver:
+    """Receives batches over OTLP/gRPC and OTLP/HTTP, whichever has an address.
+
+    Args:
+        observe: Is given every good batch, from several threads at once.
+        grpc: Address to listen on, ``host:port``; port 0 takes a free one. None: not over gRPC.
+        http: The same for HTTP.
+        security: Who may send.
+        telemetry: Is told what arrived and how it was answered.
+        in_flight_bytes: Bytes of all requests handled at once; beyond, senders are asked to come back.
+
+    Attributes:
+        ready: Whether batches are taken in; while False every request is answered 503 or UNAVAILABLE.
+        grpc_port: The port that is listened on, None before :meth:`start`.
+        http_port: The same for HTTP.
+    """
+
+    def __init__(
+        self,
+        observe: Callable[[Batch], None],
+        *,
+        grpc: str | None,
+        http: str | None,
+        security: Security,
+        telemetry: Telemetry,
+        in_flight_bytes: int = 64 << 20,
+    ) -> None:
+        self.ready = False
+        self.grpc_port: int | None = None
+        self.http_port: int | None = None
+        self._observe = observe
+        self._grpc_address = grpc
+        self._security = security
+        self._telemetry = telemetry
+        self._in_flight = _InFlight(in_flight_bytes, telemetry.in_flight)
+        self._max_body = min(MAX_BODY_BYTES, in_flight_bytes)
+        # One at a time: decoding holds the interpreter, and side by side would only cost memory.
+        self._decoding = threading.Lock()
+        self._stopping = False
+        self._active = 0
+        self._idle = threading.Condition()
+        self._grpc_server: Any = None
+        # The token is checked here, where a refusal is counted and has a body that a sender understands.
+        unguarded = replace(security, token=None)
+        self._web = None if http is None else WebServer(self._http, http, unguarded, name="http")
+        self._http_workers = ThreadPoolExecutor(_WORKERS, "driftline-http")
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bind every address and begin to answer.
+
+        Raises:
+            ConfigurationError: An address cannot be listened on, or a certificate cannot be used.
+        """
+        self._check_certificates()
+        if self._web is not None:
+            self._web.start()
+            self.http_port = self._web.port
+        if self._grpc_address is not None:
+            try:
+                self._grpc_server = self._start_grpc(self._grpc_address)
+            except ConfigurationError:
+                self.stop(0)
+                raise
+
+    def stop(self, grace: float = 3.0) -> None:
+        """Refuse what is new, give what is under way *grace* seconds, close."""
+        self._stopping = True
+        deadline = time.monotonic() + grace
+        stopped = self._grpc_server.stop(grace) if self._grpc_server is not None else None
+        with self._idle:
+            self._idle.wait_for(lambda: self._active == 0, timeout=grace)
+        if self._web is not None:
+            self._web.stop(max(0.0, deadline - time.monotonic()) + 1)
+        self._http_workers.shutdown(wait=False, cancel_futures=True)
+        if stopped is not None:
+            stopped.wait(max(0.0, deadline - time.monotonic()) + 1)
+
+    def _check_certificates(self) -> None:
+        security = self._security
+        if security.certificate is None:
+            return
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(security.certificate, security.key)
+            if security.client_ca is not None:
+                context.load_verify_locations(security.client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"listen.tls: {security.certificate}, {security.key}, {security.client_ca or 'no client_ca'}: "
+                f"{error}; give files in PEM, and the key that belongs to the certificate"
+            ) from error
+
+    # --- what both transports do --------------------------------------------------------------------
+
+    def _admit(self, authorization: str) -> None:
+        """Refuse whom nothing is to be read from."""
+        if not self._security.knows(authorization):
+            raise _Refused(
+                401, grpc.StatusCode.UNAUTHENTICATED, "send the sidecar's token: authorization: Bearer ..."
+            )
+        if self._stopping or not self.ready:
+            state = "stopping" if self._stopping else "not ready yet"
+            raise _Refused(503, grpc.StatusCode.UNAVAILABLE, f"the sidecar is {state}", retry=True)
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        with self._idle:
+            self._active += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
+
+    def _take_in(
+        self, pieces: deque[bytes], share: _Share, *, gzipped: bool, is_json: bool
+    ) -> ExportLogsServiceResponse:
+        """Inflate, decode and observe one request; return what its sender is told."""
+        limit = min(self._max_body, MAX_JSON_BYTES) if is_json else self._max_body
+        body = _inflate(pieces, share, limit) if gzipped else b"".join(pieces)
+        pieces.clear()
+        try:
+            with self._decoding:
+                request = (decode_json if is_json else decode)(body)
+        except RequestUnreadable as error:
+            raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        for reason, count in Counter(error.reason for error in request.rejected).items():
+            self._telemetry.rejected(reason, count)
+        if request.ignored:
+            self._telemetry.ignored(request.ignored)
+        failed = False
+        for batch in request.batches:
+            try:
+                self._observe(batch)
+            except Exception:
+                failed = True
+                logger.exception("a batch of %s@%s could not be counted", batch.model, batch.version)
+        if failed:
+            raise _Refused(500, grpc.StatusCode.INTERNAL, "the sidecar failed to count a batch; see its log")
+        response = ExportLogsServiceResponse()
+        if request.rejected:
+            first = request.rejected[0]
+            response.partial_success.rejected_log_records = len(request.rejected)
+            response.partial_success.error_message = f"{first.reason}: {first}"
+        return response
+
+    # --- gRPC ---------------------------------------------------------------------------------------
+
+    def _start_grpc(self, address: str) -> Any:
+        server = grpc.server(
+            ThreadPoolExecutor(_WORKERS, "driftline-grpc"),
+            handlers=[_Export(self._grpc)],
+            options=[
+                ("grpc.so_reuseport", 0),  # else a second sidecar would take half of the requests, silently
+                ("grpc.max_receive_message_length", self._max_body),
+                ("grpc.per_message_decompression", 0),  # inflated here, counted and bounded
+                ("grpc.max_metadata_size", MAX_HEADER_BYTES),
+                ("grpc.max_concurrent_streams", 64),
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.max_connection_age_ms", 600_000),
+                ("grpc.max_connection_age_grace_ms", 30_000),
+            ],
+        )
+        try:
+            port = self._bind_grpc(server, address)
+        except RuntimeError:
+            port = 0  # what older versions return instead
+        if not port:
+            raise ConfigurationError(
+                f"listen.grpc: {address} cannot be bound; stop what holds it or choose another port"
+            )
+        self.grpc_port = port
+        server.start()
+        return server
+
+    def _bind_grpc(self, server: Any, address: str) -> int:
+        security = self._security
+        if security.certificate is None or security.key is None:
+            return int(server.add_insecure_port(address))
+        client_ca = None if security.client_ca is None else security.client_ca.read_bytes()
+        credentials = grpc.ssl_server_credentials(
+            [(security.key.read_bytes(), security.certificate.read_bytes())],
+            root_certificates=client_ca,
+            require_client_auth=client_ca is not None,
+        )
+        return int(server.add_secure_port(address, credentials))
+
+    def _grpc(self, requests: Iterator[bytes], context: Any) -> bytes:
+        try:
+            with self._under_way():
+                metadata = dict(context.invocation_metadata())
+                self._admit(str(metadata.get("authorization", "")))
+                with self._in_flight.share() as share:
+                    message = _only(requests, self._max_body)
+                    share.take(len(message))
+                    # No protobuf begins like that: with decompression by the library off, it is gzip.
+                    gzipped = message.startswith(b"\x1f\x8b")
+                    pieces = deque(message[at : at + _PIECE] for at in range(0, len(message), _PIECE))
+                    del message
+                    response = self._take_in(pieces, share, gzipped=gzipped, is_json=False)
+        except _Refused as refused:
+            self._telemetry.request("grpc", refused.code.name)
+            details = refused.status().SerializeToString()
+            context.set_trailing_metadata((("grpc-status-details-bin", details),))
+            context.abort(refused.code, str(refused))
+        except grpc.RpcError:  # the sender is gone, or its message was too large for the library
+            self._telemetry.request("grpc", grpc.StatusCode.CANCELLED.name)
+            raise
+        self._telemetry.request("grpc", grpc.StatusCode.OK.name)
+        return response.SerializeToString()
+
+    # --- HTTP ---------------------------------------------------------------------------------------
+
+    async def _http(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        try:
+            with self._under_way():
+                response = await self._export(request, kind)
+        except _Refused as refused:
+            response = _refusal(refused, kind)
+            if not await _drained(request):
+                response.headers["connection"] = "close"
+        except ClientDisconnect:
+            self._telemetry.request("http", "499")
+            return
+        self._telemetry.request("http", str(response.status_code))
+        await response(scope, receive, send)
+
+    async def _export(self, request: Request, kind: str) -> Response:
+        if request.url.path != PATH:
+            raise _Refused(404, grpc.StatusCode.NOT_FOUND, f"send to {PATH}")
+        if request.method != "POST":
+            raise _Refused(405, grpc.StatusCode.UNIMPLEMENTED, f"{PATH} takes POST, not {request.method}")
+        self._admit(request.headers.get("authorization", ""))
+        if kind not in (PROTOBUF, JSON):
+            raise _unsupported(f"content-type is {kind or 'absent'}; send {PROTOBUF} or {JSON}")
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "gzip"):
+            raise _unsupported(f"content-encoding is {encoding}; send gzip or none")
+        is_json = kind == JSON
+        with self._in_flight.share() as share:
+            pieces = await self._read_body(request, share, MAX_JSON_BYTES if is_json else self._max_body)
+            response = await asyncio.get_running_loop().run_in_executor(
+                self._http_workers,
+                lambda: self._take_in(pieces, share, gzipped=encoding == "gzip", is_json=is_json),
+            )
+        content = _as_json(response) if is_json else response.SerializeToString()
+        return Response(content, media_type=kind)
+
+    async def _read_body(self, request: Request, share: _Share, limit: int) -> deque[bytes]:
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        pieces: deque[bytes] = deque()
+        size = 0
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                async for piece in request.stream():
+                    size += len(piece)
+                    if size > limit:
+                        raise _too_large(limit)
+                    share.take(len(piece))
+                    pieces.append(piece)
+        except TimeoutError as error:
+            raise _Refused(
+                408,
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                f"the body took more than {READ_SECONDS:g} s to arrive",
+            ) from error
+        return pieces
+
+
+class _Export(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Hands over requests as bytes, since the generated service answers INTERNAL to what it cannot parse.
+
+    As a stream of one, since a sender is then admitted before its request is read.
+    """
+
+    def __init__(self, export: Callable[[Iterator[bytes], Any], bytes]) -> None:
+        self._method = grpc.stream_unary_rpc_method_handler(export)
+
+    def service(self, handler_call_details: Any) -> Any:
+        return self._method if handler_call_details.method == EXPORT else None
+
+
+def _only(requests: Iterator[bytes], limit: int) -> bytes:
+    message = next(requests, None)
+    if message is None:  # the library ends the stream where a message is larger than it may be
+        text = f"the call holds no request, or one larger than {limit} bytes"
+        raise _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+    return message
+
+
+def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
+    """Return what the gzipped *pieces* hold; each is given back before the next is read."""
+    inflated: list[bytes] = []
+    size = 0
+    stream = zlib.decompressobj(31)
+    try:
+        while pieces:
+            piece = pieces.popleft()
+            sent = len(piece)
+            while piece:
+                if stream.eof:  # gzip files may follow one another
+                    stream = zlib.decompressobj(31)
+                part = b"-" * _INFLATE_STEP
+                while piece or len(part) == _INFLATE_STEP:
+                    part = stream.decompress(piece, _INFLATE_STEP)
+                    piece = stream.unconsumed_tail
+                    size += len(part)
+                    if size > limit:
+                        raise _too_large(limit)
+                    share.take(len(part))
+                    inflated.append(part)
+                piece = stream.unused_data
+            share.give(sent)
+    except zlib.error as error:
+        raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, f"the body is no gzip: {error}") from error
+    if not stream.eof:
+        raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, "the body's gzip ends too early")
+    return b"".join(inflated)
+
+
+def _too_large(limit: int) -> _Refused:
+    return _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes")
+
+
+def _unsupported(text: str) -> _Refused:
+    return _Refused(415, grpc.StatusCode.INVALID_ARGUMENT, text)
+
+
+def _as_json(response: ExportLogsServiceResponse) -> str:
+    if not response.HasField("partial_success"):
+        return "{}"
+    partial = response.partial_success
+    # protobuf's JSON writes 64-bit integers as text
+    said = {"rejectedLogRecords": str(partial.rejected_log_records), "errorMessage": partial.error_message}
+    return json.dumps({"partialSuccess": said})
+
+
+def _refusal(refused: _Refused, kind: str) -> Response:
+    """Return a refusal with its status, in protobuf to who speaks that, else in JSON."""
+    status = refused.status()
+    content: str | bytes
+    if kind == PROTOBUF:
+        content = status.SerializeToString()
+    else:
+        kind = JSON
+        content = json.dumps({"code": status.code, "message": status.message})
+    headers = {}
+    if refused.retry:
+        headers["retry-after"] = str(RETRY_SECONDS)
+    if refused.http == 401:
+        headers["www-authenticate"] = "Bearer"
+    if refused.http == 405:
+        headers["allow"] = "POST"
+    return Response(content, status_code=refused.http, media_type=kind, headers=headers)
+
+
+async def _drained(request: Request) -> bool:
+    """Read on for a moment, tell whether that was all: a sender still writing would miss its answer."""
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS):
+            async for _ in request.stream():
+                pass
+    except (TimeoutError, ClientDisconnect):
+        return False
+    except RuntimeError:  # it was read to its end before
+        return True
+    return True
