@@ -1,0 +1,160 @@
+"""The shipped rules: what promtool says of them, and that no alert comes without the rest of it."""
+
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from driftline import names
+from driftline.cli import binaries
+from driftline.cli.timescale import scaled
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "alert-rules"
+FILES = sorted([*RULES.glob("recording/*.yml"), *RULES.glob("alerting/*.yml")])
+UNIT_TESTS = sorted(Path(__file__).parent.glob("*.yml"))
+PROMTOOL = pytest.mark.stack("promtool")
+
+
+def rules(kind):
+    return {
+        rule[kind]: rule
+        for file in FILES
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+        if kind in rule
+    }
+
+
+ALERTS = rules("alert")
+RECORDED = rules("record")
+
+
+def promtool(*arguments, folder=RULES):
+    done = subprocess.run(
+        [binaries.need("promtool"), *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@PROMTOOL
+@pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: file.stem)
+def test_promtool_unit_test(file):
+    """Everything that the promtool unit test of this name says of the rules is true."""
+    promtool("test", "rules", file.name, folder=file.parent)
+
+
+@PROMTOOL
+def test_example_configuration():
+    """The example prometheus.yml and all the rule files it names are valid."""
+    promtool("check", "config", "prometheus.yml")
+
+
+@PROMTOOL
+@pytest.mark.parametrize("factor", [60, 720, 86_400])
+def test_scaled_rules_are_rules(factor, tmp_path):
+    """However fast the clock of the demo runs, what it loads is still valid."""
+    for file in FILES:
+        (tmp_path / file.name).write_text(scaled(file.read_text(), factor))
+    promtool("check", "rules", *(file.name for file in FILES), folder=tmp_path)
+
+
+def test_scaling_misses_no_duration():
+    """No shipped duration is left as it was: scaled beyond all bounds, every one of them is a second."""
+    for file in FILES:
+        text = re.sub(r"#.*", "", scaled(file.read_text(), 1e9))
+        expressions = re.sub(r"annotations:(\n {10,}.*)+", "", text)
+        assert set(re.findall(r"(?<![\w.:])\d+(?:ms|[smhdwy])\b", expressions)) == {"1s"}, file.name
+
+
+def test_no_names_twice():
+    """A series is recorded by one rule, and an alert has one rule: two would disagree."""
+    found = [
+        rule.get("record") or rule["alert"]
+        for file in FILES
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+    ]
+    assert sorted(found) == sorted({*ALERTS, *RECORDED})
+
+
+def test_rules_read_what_is_there():
+    """Every series a rule reads is one the sidecar has, one a rule records, or Prometheus' own ``up``."""
+    exported = {series.name for series in vars(names).values() if isinstance(series, names.Series)}
+    for name, rule in {**ALERTS, **RECORDED}.items():
+        text = rule["expr"] + rule.get("annotations", {}).get("description", "")
+        read = set(re.findall(r"[a-z_]+:driftline_\w+:\w+|(?<![\w:])driftline_\w+", text))
+        assert read <= exported | set(RECORDED), name
+
+
+def test_alerts_read_nothing_that_one_sidecar_knows():
+    """What only one sidecar knows is for looking: no rule reads it."""
+    assert not [name for name, rule in {**ALERTS, **RECORDED}.items() if "driftline_sidecar_" in rule["expr"]]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+class TestAlert:
+    """What every alert has, whatever it says."""
+
+    def test_labels(self, alert):
+        """It can be routed: a severity that the stack knows, a category, an owner, a priority."""
+        labels, expr = ALERTS[alert]["labels"], ALERTS[alert]["expr"]
+        assert labels["severity"] in {"critical", "warning", "info", "none"}
+        assert labels["category"] in {
+            "drift", "quality", "performance", "volume", "upstream", "availability", "telemetry", "slo", "change"
+        }  # fmt: skip
+        of_driftline = alert.startswith("Driftline")
+        assert labels.get("owner") == ("driftline" if of_driftline else None)
+        assert of_driftline or "group_left (owner, tier) model:driftline_model_owner:info" in expr
+        if labels["severity"] != "none":
+            assert "priority" in labels or 'priority="P3"' in expr
+        assert not any("$value" in value for value in labels.values())
+
+    def test_annotations(self, alert):
+        """A phone can show it: a summary that is a sentence, a description, two links."""
+        annotations = ALERTS[alert]["annotations"]
+        assert set(annotations) == {"summary", "description", "runbook_url", "dashboard_url"}
+        assert "{{" not in annotations["summary"]
+        assert annotations["summary"].endswith(".")
+        assert "humanize " not in annotations["description"], "prints 0.4 as 400m"
+        assert "\n" not in "".join(annotations.values()).strip()
+
+    def test_runbook(self, alert):
+        """Its link leads to a runbook in this repository, which says the same things in the same order."""
+        path = urlsplit(ALERTS[alert]["annotations"]["runbook_url"]).path
+        assert path == f"/driftline/driftline/blob/main/alert-rules/runbooks/{alert}.md"
+        text = (RULES / "runbooks" / f"{alert}.md").read_text()
+        assert text.startswith(f"# {alert}\n")
+        assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [
+            "What it means", "Confirm", "Likely causes, in order", "Do", "Do not", "Who decides"
+        ]  # fmt: skip
+
+    def test_unit_test(self, alert):
+        """A promtool unit test of its own names every alert, and what it says when it fires."""
+        tests = yaml.safe_load((Path(__file__).parent / f"{alert}.yml").read_text())["tests"]
+        fired = [case for test in tests for case in test["alert_rule_test"] if case["exp_alerts"]]
+        assert {case["alertname"] for case in fired} == {alert}
+        assert all(expected["exp_annotations"] for case in fired for expected in case["exp_alerts"])
+
+
+@PROMTOOL
+@pytest.mark.parametrize("alert", ALERTS)
+def test_runbook_queries(alert, tmp_path):
+    """Every query of a runbook is PromQL, of series that are there."""
+    text = (RULES / "runbooks" / f"{alert}.md").read_text()
+    queries = re.findall(r"```promql\n(.*?)```", text, re.DOTALL)
+    assert len(queries) == 3
+    found = [{"record": f"query:{n}:x", "expr": query} for n, query in enumerate(queries)]
+    (tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [{"name": "runbook", "rules": found}]}))
+    promtool("check", "rules", "queries.yml", folder=tmp_path)
+    exported = {series.name for series in vars(names).values() if isinstance(series, names.Series)}
+    read = set(re.findall(r"[a-z_]+:driftline_\w+:\w+|(?<![\w:])driftline_\w+", " ".join(queries)))
+    assert {re.sub("_(bucket|sum|count)$", "", name) for name in read} <= exported | set(RECORDED)
+
+
+def test_no_runbook_without_its_alert():
+    """What is left of an alert that is gone misleads whoever finds it."""
+    assert {path.stem for path in (RULES / "runbooks").glob("*.md")} == set(ALERTS)
