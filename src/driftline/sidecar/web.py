@@ -66,6 +66,7 @@ class WebServer:
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._app,
+            interface="asgi3",  # uvicorn would take a bound method for the older form
             http="h11",
             ws="none",
             lifespan="off",
