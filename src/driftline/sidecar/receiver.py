@@ -103,7 +103,8 @@ class _InFlight:
         self._held = 0
         self._lock = threading.Lock()
 
-    def _move(self, size: int) -> bool:
+    def move(self, size: int) -> bool:
+        """Take *size* bytes, or give them back where it is negative; tell whether there was room."""
         with self._lock:
             if size > 0 and self._held + size > self.limit:
                 return False
@@ -118,7 +119,7 @@ class _InFlight:
         try:
             yield share
         finally:
-            share.give(share.held)
+            self.move(-share.held)
 
 
 class _Share:
@@ -128,18 +129,14 @@ class _Share:
         self._of = of
         self.held = 0
 
-    def take(self, size: int) -> None:
-        if not self._of._move(size):  # noqa: SLF001 - two halves of one thing
-            raise _busy(f"the {self._of.limit} bytes of all requests in flight are taken")
-        self.held += size
-
-    def give(self, size: int) -> None:
-        self._of._move(-size)  # noqa: SLF001 - two halves of one thing
-        self.held -= size
-
-
-def _busy(text: str) -> _Refused:
-    return _Refused(429, grpc.StatusCode.UNAVAILABLE, text, retry=True)
+    def cover(self, size: int) -> None:
+        """Hold *size* bytes, if not more already: what was sent is let go of while it is inflated."""
+        more = size - self.held
+        if more > 0:
+            if not self._of.move(more):
+                text = f"the {self._of.limit} bytes of all requests in flight are taken"
+                raise _Refused(429, grpc.StatusCode.UNAVAILABLE, text, retry=True)
+            self.held = size
 
 
 class Receiver:
@@ -340,7 +337,7 @@ class Receiver:
                 self._admit(str(metadata.get("authorization", "")))
                 with self._in_flight.share() as share:
                     message = _only(requests, self._max_body)
-                    share.take(len(message))
+                    share.cover(len(message))
                     # No protobuf begins like that: with decompression by the library off, it is gzip.
                     gzipped = message.startswith(b"\x1f\x8b")
                     pieces = deque(message[at : at + _PIECE] for at in range(0, len(message), _PIECE))
@@ -369,6 +366,9 @@ class Receiver:
             response = _refusal(refused, kind)
             if not await _drained(request):
                 response.headers["connection"] = "close"
+        except asyncio.CancelledError:  # the grace of a stop is over
+            text = "the sidecar stopped before the request was counted"
+            response = _refusal(_Refused(503, grpc.StatusCode.UNAVAILABLE, text, retry=True), kind)
         except ClientDisconnect:
             self._telemetry.request("http", "499")
             return
@@ -408,7 +408,7 @@ class Receiver:
                     size += len(piece)
                     if size > limit:
                         raise _too_large(limit)
-                    share.take(len(piece))
+                    share.cover(size)
                     pieces.append(piece)
         except TimeoutError as error:
             raise _Refused(
@@ -441,14 +441,13 @@ def _only(requests: Iterator[bytes], limit: int) -> bytes:
 
 
 def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
-    """Return what the gzipped *pieces* hold; each is given back before the next is read."""
+    """Return what the gzipped *pieces* hold; each is let go of before the next is read."""
     inflated: list[bytes] = []
     size = 0
     stream = zlib.decompressobj(31)
     try:
         while pieces:
             piece = pieces.popleft()
-            sent = len(piece)
             while piece:
                 if stream.eof:  # gzip files may follow one another
                     stream = zlib.decompressobj(31)
@@ -459,10 +458,9 @@ def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
                     size += len(part)
                     if size > limit:
                         raise _too_large(limit)
-                    share.take(len(part))
+                    share.cover(size)
                     inflated.append(part)
                 piece = stream.unused_data
-            share.give(sent)
     except zlib.error as error:
         raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, f"the body is no gzip: {error}") from error
     if not stream.eof:

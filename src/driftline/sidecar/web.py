@@ -100,13 +100,9 @@ class WebServer:
         host, _, port = self._address.rpartition(":")
         host = host.strip("[]")
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[
-                0
-            ]
-            listener = socket.socket(family, kind, protocol)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(512)
+            found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+            family, _, _, _, address = found[0]
+            listener = socket.create_server(address[:2], family=family, backlog=512)
         except OSError as error:
             raise ConfigurationError(
                 f"listen.{self._name}: {self._address} cannot be bound: {error.strerror}; "
