@@ -146,11 +146,11 @@ class Monitor:
         with self.lock:
             model = self._model(batch.model, batch.version, now)
             if model is None:
-                self._telemetry.dropped("model_limit", batch.rows, whole=True)
+                self._telemetry.dropped("model_limit", batch.rows, records=batch.records)
                 return
             admission = self.streams.admit(batch, now)
             if admission.refused:
-                self._telemetry.dropped(admission.refused, batch.rows, whole=True)
+                self._telemetry.dropped(admission.refused, batch.rows, records=batch.records)
                 return
             track = self._track(model, batch.baseline_id, now)
         columns, rows = self._in_time(batch, now)
@@ -178,7 +178,7 @@ class Monitor:
                 model.task = batch.task or model.task
                 self._learn(model, inputs)
                 model.undeclared_values += rows * len(inputs)
-        self._telemetry.counted(rows)
+        self._telemetry.counted(batch.records, rows)
 
     def _model(self, name: str, version: str, now: float) -> ModelVersion | None:
         model = self.models.get((name, version))
@@ -238,7 +238,7 @@ class Monitor:
         early = found.values > (now + self.config.limits.skew) * 1e9
         for reason, mask in (("time_late", late), ("time_early", early)):
             if mask.any():
-                self._telemetry.dropped(reason, int(mask.sum()), whole=bool(mask.sum() == batch.rows))
+                self._telemetry.dropped(reason, int(mask.sum()))
         bad = late | early
         if not bad.any():
             return batch.columns, batch.rows

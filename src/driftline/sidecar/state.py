@@ -128,7 +128,7 @@ class StateFolder:
             self._read_only = True
             self._telemetry.state_failed("read")
             logger.error("state: %s: %s", path, error)
-        except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
             self._telemetry.state_failed("read")
             logger.error("state: %s cannot be read and is left out: %s", path, error)
 
@@ -141,7 +141,7 @@ class StateFolder:
             )
 
     def _read_track(self, path: Path, monitor: Monitor) -> None:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             header = json.loads(archive["header"].tobytes())
             self._known_format(header)
             model = monitor.recall(header["model"], header["version"])

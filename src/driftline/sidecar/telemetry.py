@@ -6,12 +6,15 @@ import platform
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 from driftline import names
 
 if TYPE_CHECKING:
     from driftline.names import Series
+
+
+disable_created_metrics()  # a second series for every counter, which nobody reads
 
 
 class Telemetry:
@@ -59,17 +62,16 @@ class Telemetry:
         """Set the bytes of requests being handled."""
         self._bytes.set(count)
 
-    def counted(self, rows: int) -> None:
-        """Count one batch and its rows as counted."""
-        self._batches.labels("counted").inc()
+    def counted(self, records: int, rows: int) -> None:
+        """Count records and their rows as counted."""
+        self._batches.labels("counted").inc(records)
         self._rows.labels("counted").inc(rows)
 
-    def dropped(self, reason: str, rows: int, *, whole: bool) -> None:
-        """Count rows not counted, and the batch where that is the *whole* of it."""
+    def dropped(self, reason: str, rows: int, *, records: int = 0) -> None:
+        """Count rows not counted, and the records where that is the whole of them."""
         self._dropped.labels(reason).inc(rows)
         self._rows.labels("dropped").inc(rows)
-        if whole:
-            self._batches.labels("dropped").inc()
+        self._batches.labels("dropped").inc(records)
 
     def environment_differs(self) -> None:
         """Count a batch that names another environment."""
