@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from driftline import names
 from driftline.cli import binaries
 from driftline.errors import DriftlineError
 
@@ -215,6 +216,21 @@ def query(prometheus_url: str, expression: str) -> list[tuple[dict[str, str], fl
 def alerts(prometheus_url: str) -> list[dict[str, Any]]:
     """Return every pending and firing alert of Prometheus: ``labels``, ``annotations``, ``state``, ``activeAt``."""
     return list(_get(f"{prometheus_url}/api/v1/alerts")["data"]["alerts"])
+
+
+def local_drift(metrics: str, window: str) -> dict[str, float]:
+    """Return the PSI by feature that one sidecar alone computes, from the address of its metrics."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    with _open(metrics, timeout=10.0) as response:
+        families = text_string_to_metric_families(response.read().decode())
+        return {
+            sample.labels["feature"]: sample.value
+            for family in families
+            if family.name == names.LOCAL_DRIFT.name
+            for sample in family.samples
+            if sample.labels["statistic"] == "psi" and sample.labels["window"] == window
+        }
 
 
 def _get(url: str) -> Any:
