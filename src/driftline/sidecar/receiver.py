@@ -47,7 +47,7 @@ JSON = "application/json"
 MAX_BODY_BYTES = 64 << 20
 """What a request may hold, as sent and once inflated; what OTLP asks a server to accept."""
 MAX_JSON_BYTES = 8 << 20
-"""The same in JSON, which takes some twenty times its size in memory while it is read."""
+"""The same in JSON, which may take forty times its size in memory while it is read."""
 MAX_HEADER_BYTES = 16 << 10
 READ_SECONDS = 30.0
 """How long a request's body may take to arrive over HTTP."""
