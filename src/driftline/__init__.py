@@ -1,1 +1,22 @@
 """driftline: production machine-learning models watched by the observability stack you already run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from driftline.instrumentation.models import instrument
+from driftline.instrumentation.process import flush, shutdown
+from driftline.instrumentation.recorder import observe
+
+if TYPE_CHECKING:
+    from driftline.baseline import Baseline
+
+__all__ = ["Baseline", "flush", "instrument", "observe", "shutdown"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Baseline":  # a service that never builds one does not pay for it
+        from driftline.baseline import Baseline
+
+        return Baseline
+    raise AttributeError(f"module 'driftline' has no attribute {name!r}")

@@ -1,0 +1,190 @@
+"""The rows that wait for the sender: bounded, sampled uniformly when they become too many."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from driftline.instrumentation.inputs import Part
+
+CAPACITY = 8 << 20
+FULL_ROWS = 2048  # twice as many hold the GIL for more than a millisecond when they are encoded
+FULL_BYTES = 1 << 20
+LEAST_RATE = 2.0**-20
+MAX_MODELS = 1000
+
+
+@dataclass(eq=False, slots=True)
+class Model:
+    """What calls are recorded for.
+
+    Attributes:
+        name: The model's name.
+        version: Its version.
+        task: One of ``names.TASKS``, or None.
+        ignore: Features that never leave the process.
+        text_bytes: Text and foreign objects in a row, on average, as the sender last saw them: the
+            service's thread is spared looking at each value.
+    """
+
+    name: str
+    version: str
+    task: str | None = None
+    ignore: Collection[str] = ()
+    text_bytes: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """The kept rows of one call.
+
+    Attributes:
+        model: Whose call.
+        rows: How many rows were kept, at least 1.
+        rate: The share of rows that was to be kept.
+        size: The bytes that were reserved for it.
+        parts: Features, prediction, score; None for what there is not.
+        seconds: What the call took; NaN when its first row was not kept.
+        error: The type of the exception that ended it, or None.
+    """
+
+    model: Model
+    rows: int
+    rate: float
+    size: int
+    parts: tuple[Part | None, Part | None, Part | None]
+    seconds: float
+    error: str | None
+
+
+@dataclass(eq=False, slots=True)
+class Taken:
+    """What the sender takes from the buffer at a time: entries of one model and rate, and what was dropped."""
+
+    entries: list[Entry]
+    dropped: int
+    failed: int
+
+    @property
+    def size(self) -> int:
+        """The bytes to give back once the rows are sent or given up."""
+        return sum(entry.size for entry in self.entries)
+
+
+@dataclass(eq=False, slots=True)
+class _Queue:
+    entries: deque[Entry] = field(default_factory=deque)
+    rows: int = 0
+    size: int = 0
+    dropped: int = 0
+    failed: int = 0
+
+
+class Buffer:
+    """Queues of entries, one a model and version, which share one bound.
+
+    No call waits here for more than a few appends: nothing is sent, encoded or logged under the lock.
+    """
+
+    def __init__(self, wake: threading.Event, capacity: int = CAPACITY) -> None:
+        self._wake = wake
+        self._capacity = capacity
+        self._used = 0
+        self._queues: dict[tuple[str, str], _Queue] = {}
+        # Re-entrant: a signal's handler that predicts while its thread is in here must not wait for itself.
+        self._lock = threading.RLock()
+
+    def reserve(self, rows: int, row_bytes: float) -> tuple[float, int]:
+        """Return the share of *rows* to copy, and the bytes reserved for them.
+
+        The share is 1 while the buffer stays less than half full, 1/2 up to three quarters, 1/4 up to
+        seven eighths and so on: the buffer never overflows, and a huge call is thinned like many small
+        ones. 0 when there is no room at all.
+        """
+        size = rows * row_bytes
+        rate = 1.0
+        with self._lock:
+            while self._used + size * rate > self._capacity * (1 - rate / 2):
+                rate /= 2
+                if rate < LEAST_RATE:
+                    return 0.0, 0
+            reserved = int(size * rate)
+            self._used += reserved
+        return rate, reserved
+
+    def add(self, entry: Entry, seen: int) -> bool:
+        """Queue *entry*, kept of a call of *seen* rows; False when there are too many models."""
+        with self._lock:
+            queue = self._queue(entry.model)
+            if queue is None:
+                self._used -= entry.size
+                return False
+            queue.entries.append(entry)
+            queue.rows += entry.rows
+            queue.size += entry.size
+            queue.dropped += seen - entry.rows
+            if entry.error is not None:
+                queue.failed += seen - entry.rows
+            full = queue.rows >= FULL_ROWS or queue.size >= FULL_BYTES
+        if full and not self._wake.is_set():
+            self._wake.set()
+        return True
+
+    def drop(self, model: Model, rows: int, size: int, *, failed: bool) -> None:
+        """Count *rows* of a call of which nothing was kept, and give back what was reserved for it."""
+        with self._lock:
+            self._used -= size
+            queue = self._queue(model)
+            if queue is not None:
+                queue.dropped += rows
+                queue.failed += rows if failed else 0
+
+    def models(self) -> list[tuple[str, str]]:
+        """Return the name and version of every model that was recorded."""
+        with self._lock:
+            return list(self._queues)
+
+    def take(self, model: tuple[str, str], *, full: bool) -> Taken | None:
+        """Take rows for one batch of *model*; None when there are none, or with *full* too few."""
+        with self._lock:
+            queue = self._queues[model]
+            entries = queue.entries
+            if not entries or (full and queue.rows < FULL_ROWS and queue.size < FULL_BYTES):
+                return None
+            taken = Taken([], queue.dropped, queue.failed)
+            rows = size = queue.dropped = queue.failed = 0
+            first = entries[0]
+            while entries and (not rows or _fits(entries[0], first, rows, size)):
+                entry = entries.popleft()
+                taken.entries.append(entry)
+                rows += entry.rows
+                size += entry.size
+            queue.rows -= rows
+            queue.size -= size
+        return taken
+
+    def release(self, size: int) -> None:
+        """Give back *size* bytes whose rows are sent or given up."""
+        with self._lock:
+            self._used -= size
+
+    def _queue(self, model: Model) -> _Queue | None:
+        key = model.name, model.version
+        queue = self._queues.get(key)
+        if queue is None and len(self._queues) < MAX_MODELS:
+            queue = self._queues[key] = _Queue()
+        return queue
+
+
+def _fits(entry: Entry, first: Entry, rows: int, size: int) -> bool:
+    return (
+        entry.model is first.model
+        and entry.rate == first.rate
+        and rows + entry.rows <= FULL_ROWS
+        and size < FULL_BYTES
+    )

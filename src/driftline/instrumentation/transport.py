@@ -1,0 +1,99 @@
+"""One OTLP/HTTP request to the sidecar, and what the answer means."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+if TYPE_CHECKING:
+    import socket
+
+    from driftline.instrumentation.settings import Settings
+
+ATTEMPT_SECONDS = 5.0
+RETRIED = frozenset({429, 502, 503, 504})  # the only ones OTLP lets a client repeat
+
+
+class Answer(NamedTuple):
+    """What became of a request.
+
+    Attributes:
+        delivered: The record was taken.
+        retry: It may be sent again.
+        after: Seconds to wait before that, at least; the receiver's wish.
+        text: What went wrong.
+    """
+
+    delivered: bool
+    retry: bool = False
+    after: float = 0.0
+    text: str = ""
+
+
+class Transport:
+    """A connection that is kept open; used by one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._url = urllib.parse.urlsplit(settings.endpoint)
+        self._connection: http.client.HTTPConnection | None = None
+
+    def send(self, body: bytes) -> Answer:
+        """Post one serialised request; every fault is an answer too."""
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            self._connection.request("POST", self._url.path.rstrip("/") + "/v1/logs", body, self._headers())
+            response = self._connection.getresponse()
+            return _meaning(response.status, response.read(), response.getheader("Retry-After"))
+        except Exception as error:  # noqa: BLE001 - what is no fault of the network is not mended by trying again
+            self.close()
+            retry = isinstance(error, OSError | http.client.HTTPException)
+            return Answer(delivered=False, retry=retry, text=f"{type(error).__name__}: {error}")
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self._url.hostname or "", self._url.port
+        if self._url.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=ATTEMPT_SECONDS)
+        context = ssl.create_default_context(cafile=self._settings.ca_file)
+        return http.client.HTTPSConnection(host, port, timeout=ATTEMPT_SECONDS, context=context)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/x-protobuf", "User-Agent": "driftline-python"}
+        if self._settings.token_file:
+            headers["Authorization"] = f"Bearer {Path(self._settings.token_file).read_text().strip()}"
+        return headers
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's socket without a word on it.
+
+        Only the descriptor is closed. The objects around it may be locked by a thread that does not
+        exist here; their owner keeps them alive, for their finalisers would wait for that lock.
+        """
+        inherited: socket.socket | None = self._connection and self._connection.sock
+        if inherited is not None:
+            os.close(inherited.detach())
+
+
+def _meaning(status: int, body: bytes, retry_after: str | None) -> Answer:
+    if status in RETRIED:
+        after = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+        return Answer(delivered=False, retry=True, after=after, text=f"HTTP {status}")
+    if not 200 <= status < 300:
+        return Answer(delivered=False, text=f"HTTP {status}: {body[:200]!r}")
+    said = ExportLogsServiceResponse.FromString(body).partial_success
+    if said.rejected_log_records:
+        return Answer(delivered=False, text=said.error_message)
+    return Answer(delivered=True)
