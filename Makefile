@@ -5,6 +5,8 @@ MAKEFLAGS += --no-print-directory
 .PHONY: demo test check bench install clean
 
 BIN := .venv/bin
+# As pip does: a company's own certificates are the system's.
+export UV_SYSTEM_CERTS ?= 1
 SAY := @printf 'driftline: %s\n'
 
 demo: .venv/.demo
