@@ -170,7 +170,7 @@ def _event_field(event: str) -> bytes:
 
 def _put_column(value: AnyValue, column: Column) -> Iterable[str] | None:
     """Write *column* into *value*; return its dictionary where it has one."""
-    if not isinstance(column, Coded) and column.dtype.kind not in "fiubV":
+    if not isinstance(column, Coded) and column.dtype.kind not in "fiub" and column.dtype != _DTYPES[7]:
         column = of(column.tolist())
     if isinstance(column, Coded):
         codes, texts = _used(column)
