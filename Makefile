@@ -34,6 +34,7 @@ check: .venv/.dev
 		> .venv/promtool.txt 2>&1 || { cat .venv/promtool.txt; exit 1; }
 
 install: .venv/.dev
+	@:
 
 clean:
 	@rm -rf .venv

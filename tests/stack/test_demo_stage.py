@@ -1,0 +1,32 @@
+"""The shipped rules, routes and scrape configuration, as the demo runs them."""
+
+import pytest
+
+from driftline.cli.demo import stage
+from driftline.cli.demo.stack import _get
+from stack.processes import Children, Phone, eventually
+
+
+@pytest.mark.stack("prometheus", "alertmanager")
+def test_the_shipped_files_run_faster(tmp_path):
+    """Scaled and readdressed, every rule evaluates without an error, and the watchdog's call reaches the phone."""
+    with Children(tmp_path) as children, Phone() as phone:
+        instance = stage.Instance("a", 9, "127.0.0.1:9")
+        prometheus, _ = stage.watchers(children, [instance], phone)
+        eventually(lambda: [call for call in phone.calls if call.receiver == "deadman"])
+        # a dead sidecar is noticed after two minutes: a second on this clock
+        eventually(
+            lambda: [
+                a
+                for call in phone.calls
+                for a in call.alerts
+                if a["labels"]["alertname"] == "DriftlineSidecarDown"
+            ]
+        )
+        rules = [
+            rule for group in _get(f"{prometheus}/api/v1/rules")["data"]["groups"] for rule in group["rules"]
+        ]
+        assert len(rules) > 20
+        assert {rule["health"] for rule in rules} == {"ok"}
+        targets = _get(f"{prometheus}/api/v1/targets")["data"]["activeTargets"]
+        assert [target["labels"]["instance"] for target in targets] == ["127.0.0.1:9"]
