@@ -11,7 +11,7 @@ from driftline.cli import binaries
 def pytest_runtest_setup(item):
     """Skip a stack test whose parts cannot be had, naming the part; with DRIFTLINE_REQUIRE_STACK=1 fail it."""
     for marker in item.iter_markers("stack"):
-        for name in marker.args or binaries.NAMES:
+        for name in marker.kwargs.get("needs", marker.args or binaries.NAMES):
             try:
                 binaries.need(name)
             except binaries.Missing as missing:
