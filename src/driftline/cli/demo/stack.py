@@ -120,9 +120,9 @@ class Children:
             time.sleep(0.05)
         return child
 
-    def stop(self, child: Child) -> int:
-        """End one of them with SIGTERM; return its exit code."""
-        child.process.terminate()
+    def stop(self, child: Child, number: signal.Signals = signal.SIGTERM) -> int:
+        """End one of them with SIGTERM, or the signal given; return its exit code."""
+        child.process.send_signal(number)
         code = child.process.wait(_STOP_SECONDS)
         self._running.remove(child)
         return code
