@@ -1,0 +1,153 @@
+"""The fleet's score on real parts: two sidecars, the shipped rules in a real Prometheus, numpy beside it."""
+
+import json
+import signal
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stack.processes import Children, eventually, free_ports, prometheus, query, sidecar
+from watched import baseline, batch, columns
+
+from driftline.cli.timescale import scaled
+from driftline.wire import encode
+
+ROOT = Path(__file__).parents[2]
+FACTOR = 60  # an hour is a minute
+
+
+def settings(folder, *, every="60s", ports=None):
+    http, metrics = ports or free_ports(2)
+    (folder / "driftline.yaml").write_text(
+        json.dumps(
+            {
+                "environment": "prod",
+                "listen": {"grpc": None, "http": f"127.0.0.1:{http}", "metrics": f"127.0.0.1:{metrics}"},
+                "baselines": ["baselines/"],
+                "state": {"path": "state/", "every": every},
+                "windows": {"1m": "5s", "24m": "1m"},
+                "models": {"fraud": {"owner": "payments", "tier": "1"}},
+            }
+        )
+    )
+    return folder / "driftline.yaml", f"http://127.0.0.1:{http}/v1/logs", f"127.0.0.1:{metrics}"
+
+
+def send(url, one):
+    request = urllib.request.Request(url, encode(one), {"content-type": "application/x-protobuf"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        assert (response.status, response.read()) == (200, b"")
+
+
+def configuration(targets):
+    rules = "\n".join(f"  - {path}" for path in sorted((ROOT / "alert-rules").glob("recording/*.yml")))
+    return (
+        f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files:\n{rules}\n"
+        "scrape_configs:\n  - job_name: driftline\n    honor_labels: true\n"
+        f"    static_configs: [{{targets: {json.dumps(targets)}}}]\n"
+    )
+
+
+def pooled_psi(feature, observed):
+    counts = np.bincount(feature.fold, feature.count(observed).values, len(feature.bins))
+    o = (counts + 10 * feature.ratios) / (counts.sum() + 10)
+    return float(np.sum((o - feature.ratios) * np.log(o / feature.ratios)))
+
+
+@pytest.mark.stack("prometheus")
+@pytest.mark.timeout(180)
+def test_the_fleets_psi_is_that_of_all_rows(tmp_path):
+    """Two sidecars see other halves of the traffic: Prometheus says what numpy says of all rows together.
+
+    Each sidecar's own score is far off, and so is their mean, which nothing of ours ever takes.
+    """
+    built = baseline()
+    targets, urls = [], []
+    with Children(tmp_path) as children:
+        for name in ("east", "west"):
+            folder = tmp_path / name
+            (folder / "baselines").mkdir(parents=True)
+            built.save(folder / "baselines")
+            config, url, metrics = settings(folder)
+            sidecar(children, config, metrics=metrics, name=name)
+            targets.append(metrics)
+            urls.append(url)
+        for path in (ROOT / "alert-rules").glob("recording/*.yml"):
+            (tmp_path / path.name).write_text(scaled(path.read_text(), FACTOR))
+        config = configuration(targets).replace(str(ROOT / "alert-rules" / "recording"), str(tmp_path))
+        url = prometheus(children, config)
+        eventually(lambda: len(query(url, "driftline_predictions_total == 0")) == 2)
+
+        rows = columns(24_000, seed=11, shift=0.3)
+        low = rows["amount"] <= np.median(rows["amount"])  # the router splits the traffic by amount
+        for part in range(20):  # over more than twenty scrapes, to be a rate and not a step
+            for half, target in ((low, urls[0]), (~low, urls[1])):
+                mine = np.flatnonzero(half)[part::20]
+                send(target, batch_of(rows, mine))
+            time.sleep(1.0)
+
+        wanted = pooled_psi(built.features["amount"], rows["amount"])
+        score = 'version_feature:driftline_feature_psi:training1h{feature="amount"}'
+        rows_seen = 'version_feature:driftline_feature_values:increase1h{feature="amount"}'
+        eventually(lambda: query(url, f"{rows_seen} > 23000"), within=20)
+        (fleet,) = [value for _, value in query(url, score)]
+        assert fleet == pytest.approx(wanted, abs=0.01)
+
+        own = 'driftline_sidecar_feature_drift{feature="amount", statistic="psi", window="1m"}'
+        alone = [value for _, value in eventually(lambda: query(url, own))]
+        assert len(alone) == 2
+        assert abs(np.mean(alone) - wanted) > 0.2
+
+
+def batch_of(rows, mine):
+    from driftline.columns import take
+    from driftline.wire import Batch
+
+    return Batch(
+        model="fraud",
+        version="1",
+        rows=len(mine),
+        columns={name: take(column, mine) for name, column in rows.items()},
+    )
+
+
+@pytest.mark.timeout(120)
+def test_windows_survive_kill_9_and_counters_begin_at_zero(tmp_path):
+    """After kill -9 the scores are there again before a row arrives; the counters are 0."""
+    (tmp_path / "baselines").mkdir()
+    baseline().save(tmp_path / "baselines")
+    ports = free_ports(2)
+    config, url, metrics = settings(tmp_path, every="1s", ports=ports)
+    with Children(tmp_path) as children:
+        first = sidecar(children, config, metrics=metrics)
+        for seed in range(5):
+            send(url, batch(400, seed=seed, shift=1.0))
+        scored = eventually(lambda: local_scores(metrics))
+        eventually(lambda: (tmp_path / "state" / "models.json").exists())
+        time.sleep(2.5)
+        children.stop(first, signal.SIGKILL)
+        sidecar(children, config, metrics=metrics)
+        assert eventually(lambda: local_scores(metrics)) == scored
+        assert "driftline_predictions_total{" in scrape(metrics)
+        assert counter(scrape(metrics), "driftline_predictions_total") == 0
+        send(url, batch(100))
+        assert counter(scrape(metrics), "driftline_predictions_total") == 100
+
+
+def scrape(metrics):
+    with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as response:
+        return response.read().decode()
+
+
+def counter(text, name):
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name + "{"))
+
+
+def local_scores(metrics):
+    wanted = "driftline_sidecar_feature_drift{"
+    lines = [line for line in scrape(metrics).splitlines() if line.startswith(wanted) and 'window="24m"' in line]
+    return lines if lines and "amount" in "".join(lines) else None
+
+
