@@ -6,12 +6,14 @@ import http.client
 import ipaddress
 import json
 import logging
+import shlex
 import socket
 import ssl
 import threading
 import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -712,3 +714,21 @@ def test_stop_has_an_end(listening):
         assert not leave.is_set()
         leave.set()
         assert lost.result()[0] == 503
+
+
+# --- the documentation ------------------------------------------------------------------------
+
+
+def test_the_documented_line_works(listening):
+    """The curl line of docs/wire-contract.md is counted as the page says."""
+    page = (Path(__file__).parents[2] / "docs" / "wire-contract.md").read_text()
+    line = page.partition("```sh\n")[2].partition("```")[0]
+    words = shlex.split(line)
+    assert words[:3] == ["curl", "-sS", "http://127.0.0.1:4328/v1/logs"]
+    name, _, kind = words[words.index("-H") + 1].partition(": ")
+    receiver, seen = listening()
+    status, _, answer = post(receiver, words[words.index("-d") + 1].encode(), {name: kind})
+    assert (status, answer) == (200, b"{}")
+    (batch,) = seen.batches
+    assert (batch.model, batch.version, batch.rows) == ("fraud", "2.3.1", 1)
+    assert list(batch.columns) == ["amount", "country", "vip", "@prediction", "@latency"]

@@ -54,6 +54,7 @@ READ_SECONDS = 30.0
 RETRY_SECONDS = 2
 """What a busy receiver asks for; stock exporters drop at once what should wait longer than they have left."""
 
+_CONNECTIONS = 1_000  # every sender keeps one open; a process usually may have 1,024 files
 _WORKERS = 4  # threads of each transport; decoding holds the interpreter anyway
 _LINGER_SECONDS = 1.0
 _INFLATE_STEP = 1 << 20
@@ -183,7 +184,9 @@ class Receiver:
         self._grpc_server: Any = None
         # The token is checked here, where a refusal is counted and has a body that a sender understands.
         unguarded = replace(security, token=None)
-        self._web = None if http is None else WebServer(self._http, http, unguarded, name="http")
+        self._web = None
+        if http is not None:
+            self._web = WebServer(self._http, http, unguarded, name="http", connections=_CONNECTIONS)
         self._http_workers = ThreadPoolExecutor(_WORKERS, "driftline-http")
 
     # --- life -----------------------------------------------------------------------------------

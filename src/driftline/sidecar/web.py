@@ -45,13 +45,17 @@ class WebServer:
         address: ``host:port``; port 0 lets the system choose.
         security: TLS and token.
         name: What the port is for, as ``listen.<name>`` in the configuration.
+        connections: How many may be open; beyond, requests are answered 503.
     """
 
-    def __init__(self, app: ASGIApp, address: str, security: Security, *, name: str) -> None:
+    def __init__(
+        self, app: ASGIApp, address: str, security: Security, *, name: str, connections: int = 256
+    ) -> None:
         self._app = _Guard(app, security) if security.token else app
         self._address = address
         self._security = security
         self._name = name
+        self._connections = connections
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self.port: int | None = None
@@ -75,7 +79,7 @@ class WebServer:
             server_header=False,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=3,
-            limit_concurrency=256,
+            limit_concurrency=self._connections,
             h11_max_incomplete_event_size=64 << 10,
             ssl_certfile=self._security.certificate,
             ssl_keyfile=self._security.key,
