@@ -94,13 +94,15 @@ def row_bytes(table: dict[str, Column]) -> int:
     return sum(8 if isinstance(column, Coded) else column.itemsize for column in table.values())
 
 
-def text_bytes(table: dict[str, Column]) -> int:
-    """Return roughly what the text and the foreign objects in *table* held in memory."""
+def extra_bytes(table: dict[str, Column]) -> int:
+    """Return roughly what *table* held in memory beyond plain features: outputs, text, foreign objects."""
     held = 0
-    for column in table.values():
+    for name, column in table.items():
         if isinstance(column, Coded):
             lengths = np.array([*map(len, column.texts), 0])
             held += int(lengths[column.codes].sum())
         elif column.dtype.hasobject:
             held += sum(map(getsizeof, column.tolist()))
+        elif name.startswith("@"):
+            held += column.nbytes
     return held

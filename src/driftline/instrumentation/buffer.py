@@ -24,19 +24,17 @@ class Model:
     """What calls are recorded for.
 
     Attributes:
-        name: The model's name.
-        version: Its version.
+        key: Its name and version.
         task: One of ``names.TASKS``, or None.
         ignore: Features that never leave the process.
-        text_bytes: Text and foreign objects in a row, on average, as the sender last saw them: the
-            service's thread is spared looking at each value.
+        extra_bytes: What a row held beyond its ``row_bytes``, on average, when the sender last looked: its
+            outputs, text and foreign objects. The service's thread is spared looking at each value.
     """
 
-    name: str
-    version: str
+    key: tuple[str, str]
     task: str | None = None
     ignore: Collection[str] = ()
-    text_bytes: float = 0.0
+    extra_bytes: float = 32.0
 
 
 @dataclass(eq=False, slots=True)
@@ -106,16 +104,17 @@ class Buffer:
         seven eighths and so on: the buffer never overflows, and a huge call is thinned like many small
         ones. 0 when there is no room at all.
         """
-        size = rows * row_bytes
+        size = int(rows * row_bytes)
         rate = 1.0
         with self._lock:
             while self._used + size * rate > self._capacity * (1 - rate / 2):
                 rate /= 2
                 if rate < LEAST_RATE:
                     return 0.0, 0
-            reserved = int(size * rate)
-            self._used += reserved
-        return rate, reserved
+            if rate < 1:
+                size = int(size * rate)
+            self._used += size
+        return rate, size
 
     def add(self, entry: Entry, seen: int) -> bool:
         """Queue *entry*, kept of a call of *seen* rows; False when there are too many models."""
@@ -174,10 +173,9 @@ class Buffer:
             self._used -= size
 
     def _queue(self, model: Model) -> _Queue | None:
-        key = model.name, model.version
-        queue = self._queues.get(key)
+        queue = self._queues.get(model.key)
         if queue is None and len(self._queues) < MAX_MODELS:
-            queue = self._queues[key] = _Queue()
+            queue = self._queues[model.key] = _Queue()
         return queue
 
 

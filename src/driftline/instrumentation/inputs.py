@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     """The rows that are kept, by rising index; None for all of them."""
 
 OBJECT_BYTES = 40  # a pointer and a small Python object, such as a float
-_SCALARS = (str, bytes, bool, int, float, complex, np.generic, type(None))
+_SCALARS = (float, str, int, bool, np.generic, type(None), bytes, complex)  # the commonest first
+_LISTS = (list, tuple)
 
 
 class Part(Protocol):
@@ -39,11 +40,11 @@ class Part(Protocol):
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """How many rows the call has."""
 
     @property
     def row_bytes(self) -> int:
-        """Roughly what the copy of a row costs, the length of its text left out."""
+        """Roughly what the copy of a row costs; how long its text is takes too long to ask."""
 
     def own(self, kept: Kept) -> None:
         """Replace the caller's object by a copy of its *kept* rows."""
@@ -59,15 +60,12 @@ class Part(Protocol):
 class Matrix:
     """A two-dimensional array, one column a feature."""
 
-    __slots__ = ("names", "values")
+    __slots__ = ("names", "rows", "values")
 
     def __init__(self, columns: tuple[str, ...] | None, values: NDArray[Any]) -> None:
         self.names = columns
         self.values = values
-
-    @property
-    def rows(self) -> int:
-        return len(self.values)
+        self.rows = len(values)
 
     @property
     def row_bytes(self) -> int:
@@ -90,15 +88,12 @@ class Matrix:
 class Records:
     """Rows of Python objects, each with one value a column."""
 
-    __slots__ = ("items", "names")
+    __slots__ = ("items", "names", "rows")
 
     def __init__(self, columns: tuple[str, ...], items: Sequence[Any]) -> None:
         self.names = columns
         self.items = items
-
-    @property
-    def rows(self) -> int:
-        return len(self.items)
+        self.rows = len(items)
 
     @property
     def row_bytes(self) -> int:
@@ -133,22 +128,20 @@ class Row(Records):
 class Table:
     """A dictionary of columns."""
 
-    __slots__ = ("values",)
+    __slots__ = ("rows", "values")
 
     def __init__(self, values: dict[Any, Any]) -> None:
         self.values = values
         if not all(map(_is_column, values.values())):
             raise Unreadable("a dictionary whose values are neither all columns nor all one row's")
-        if len({len(column) for column in values.values()}) != 1:
+        lengths = set(map(len, values.values()))
+        if len(lengths) != 1:
             raise Unreadable("columns of different lengths")
+        self.rows = lengths.pop()
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(map(str, self.values))
-
-    @property
-    def rows(self) -> int:
-        return len(next(iter(self.values.values())))
 
     @property
     def row_bytes(self) -> int:
@@ -168,18 +161,15 @@ class Table:
 class Frame:
     """A pandas DataFrame."""
 
-    __slots__ = ("frame",)
+    __slots__ = ("frame", "rows")
 
     def __init__(self, frame: Any) -> None:
         self.frame = frame
+        self.rows = len(frame)
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(map(str, self.frame.columns))
-
-    @property
-    def rows(self) -> int:
-        return len(self.frame)
 
     @property
     def row_bytes(self) -> int:
@@ -221,10 +211,11 @@ def read_features(features: Any, columns: tuple[str, ...] | None = None) -> Part
     if isinstance(features, dict):
         if not features:
             raise Unreadable("an empty dictionary")
-        if _is_column(next(iter(features.values()))):
+        first = next(iter(features.values()))
+        if not isinstance(first, _SCALARS) and _is_column(first):
             return Table(features)
         return Row(tuple(features), (features,))
-    if isinstance(features, list | tuple):
+    if isinstance(features, _LISTS):
         return _list(features, columns)
     if _is_frame(features):
         return Frame(features)
@@ -238,7 +229,7 @@ def read_features(features: Any, columns: tuple[str, ...] | None = None) -> Part
 
 
 def _array(features: NDArray[Any], columns: tuple[str, ...] | None) -> Part:
-    if isinstance(features, np.ma.MaskedArray) or features.dtype.kind == "V":
+    if features.dtype.kind == "V" or (type(features) is not np.ndarray and np.ma.isMaskedArray(features)):
         raise Unreadable("a masked or structured array")
     if features.ndim == 1 and features.dtype.kind in "OUST":
         features = features[:, np.newaxis]
@@ -255,7 +246,7 @@ def _list(features: Sequence[Any], columns: tuple[str, ...] | None) -> Part:
     first = features[0]
     if isinstance(first, dict):
         return Records(tuple(first), features)
-    if isinstance(first, list | tuple | np.ndarray):
+    if isinstance(first, (list, tuple, np.ndarray)):
         widths = set(map(len, features))
         if len(widths) != 1:
             raise Unreadable("rows of different lengths")
@@ -288,7 +279,7 @@ def read_score(score: Any, classes: Iterable[Any] | None = None) -> Part:
         if values and _is_column(values[0]):
             return Table(dict(zip(columns, values, strict=True)))
         return Records(columns, [values])
-    if isinstance(score, list | tuple) and score and isinstance(score[0], list | tuple):
+    if isinstance(score, _LISTS) and score and isinstance(score[0], _LISTS):
         score = np.array(score)
     if not isinstance(score, np.ndarray) or score.ndim < 2:
         return _single(names.COLUMN_SCORE, score)
@@ -308,6 +299,8 @@ def _score_names(classes: tuple[Any, ...]) -> tuple[str, ...]:
 
 def _single(name: str, values: Any) -> Part:
     if isinstance(values, np.ndarray):
+        if values.ndim == 1:
+            return Matrix((name,), values[:, np.newaxis])
         if values.ndim == 0 or values.size == len(values):
             return Matrix((name,), values.reshape(-1, 1))
         raise Unreadable(f"an array of shape {values.shape}, not one value a row")
@@ -412,7 +405,7 @@ def _fitting(columns: tuple[str, ...] | None, width: int) -> tuple[str, ...]:
 def _is_column(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 1
-    return isinstance(value, list | tuple) or _is_series(value)
+    return isinstance(value, _LISTS) or _is_series(value)
 
 
 def _is_frame(value: Any) -> bool:

@@ -74,7 +74,7 @@ def instrument(
 def _watch(model: Any, recorder: Recorder) -> Any:
     """Give *model* a class of its own in which the methods that predict are recorded."""
     plain: type[Any] = getattr(type(model), "__driftline_plain__", type(model))
-    advice = f"; watch its method instead: predict = driftline.instrument(model.predict, name={recorder.model.name!r}, ...)"
+    advice = f"; watch its method instead: predict = driftline.instrument(model.predict, name={recorder.key[0]!r}, ...)"
     members: dict[str, Any] = {"__slots__": (), "__driftline_plain__": plain, "__doc__": plain.__doc__}
     members |= {"__module__": plain.__module__, "__qualname__": plain.__qualname__}
     members["__reduce_ex__"] = _reduce_ex

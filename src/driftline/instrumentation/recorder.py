@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from driftline.instrumentation.sender import Sender
 
-OUTPUT_BYTES = 32  # a prediction, a score and a latency
-
 _current: ContextVar[Call | None] = ContextVar("driftline_call", default=None)
 
 
@@ -60,8 +58,8 @@ class Recorder:
             faults.append(f"task: {task!r} is none of {', '.join(names.TASKS)}")
         if faults:
             raise ConfigurationError(faults)
-        self.model = Model(name, version, task, frozenset(ignore))
         self.key = name, version
+        self.model = Model(self.key, task, frozenset(ignore))
         self.outlet = outlet(settings)
         self.tracer = trace.get_tracer(names.SCOPE)
         self.span_name = f"predict {name}"
@@ -176,7 +174,7 @@ class Call:
             reason = (
                 error if isinstance(error, Unreadable) else f"{type(self._features).__qualname__}, {error!r}"
             )
-            problem("features", f"features of {recorder.model.name} are not sent: {reason} is not understood")
+            problem("features", f"features of {recorder.key[0]} are not sent: {reason} is not understood")
             self._rows = _length(self._features)
             return
         self._rows = part.rows
@@ -187,10 +185,9 @@ class Call:
 
     def _reserve(self, recorder: Recorder, rows: int, row_bytes: int) -> None:
         sender = self._sender = recorder.outlet.sender or recorder.outlet.open()
-        rate, self._size = sender.buffer.reserve(rows, row_bytes + OUTPUT_BYTES + recorder.model.text_bytes)
-        self._rate = rate
-        if rate < 1:
-            self._kept = sample(rows, rate, sender.random)
+        self._rate, self._size = sender.buffer.reserve(rows, row_bytes + recorder.model.extra_bytes)
+        if self._rate < 1:
+            self._kept = sample(rows, self._rate, sender.random)
 
     def _start_span(self, recorder: Recorder) -> None:
         attributes: dict[str, Any] = recorder.span_attributes
@@ -222,9 +219,10 @@ class Call:
             sender.buffer.drop(recorder.model, rows, self._size, failed=error is not None)
             return
         try:
-            for part in (prediction, score):
-                if part is not None:
-                    part.own(kept)
+            if prediction is not None:
+                prediction.own(kept)
+            if score is not None:
+                score.own(kept)
             if kept is not None and kept[0]:
                 seconds = np.nan  # the call's first row is not among those kept
             parts = (self._part, prediction, score)
@@ -240,12 +238,12 @@ class Call:
             part = read(*given)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
             reason = error if isinstance(error, Unreadable) else f"{type(given[0]).__qualname__}, {error!r}"
-            problem("output", f"an output of {recorder.model.name} is not sent: {reason} is not understood")
+            problem("output", f"an output of {recorder.key[0]} is not sent: {reason} is not understood")
             return None
         if self._rows is not None and part.rows != self._rows:
             problem(
                 "output_rows",
-                f"an output of {recorder.model.name} is not sent: {part.rows} values for {self._rows} rows of "
+                f"an output of {recorder.key[0]} is not sent: {part.rows} values for {self._rows} rows of "
                 "features; pass one row a prediction, in two dimensions",
             )
             return None
@@ -363,7 +361,8 @@ def _duration() -> Histogram:
 
 
 def _length(features: Any) -> int | None:
+    """Return how many rows *features* have that were not understood, where they say so."""
     try:
-        return len(features)
+        return None if isinstance(features, dict) else len(features)
     except Exception:  # noqa: BLE001 - a generator has none, and others do as they like
         return None

@@ -15,7 +15,7 @@ from opentelemetry import context, trace
 
 from driftline import names
 from driftline.columns import Coded, take
-from driftline.instrumentation.batches import by_outputs, row_bytes, tabulate, text_bytes
+from driftline.instrumentation.batches import by_outputs, extra_bytes, row_bytes, tabulate
 from driftline.instrumentation.buffer import FULL_BYTES, FULL_ROWS, Buffer
 from driftline.instrumentation.problems import problem
 
@@ -144,13 +144,13 @@ class Sender:
         after = totals.rows + rows
         try:
             table = tabulate(entries)
-            model.text_bytes = text_bytes(table) / rows
+            model.extra_bytes = extra_bytes(table) / rows
             most = max(1, min(FULL_ROWS, FULL_BYTES // row_bytes(table)))
             for start in range(0, rows, most):
                 part = np.arange(start, min(start + most, rows))
                 self._send_rows(model, rate, _rows_of(table, part), len(part), totals)
         except Exception as error:  # noqa: BLE001 - what was not sent is said to be lost; the next rows may do
-            problem("encode", f"rows of {model.name} {model.version} could not be encoded, dropped", error)
+            problem("encode", f"rows of {model.key[0]} {model.key[1]} could not be encoded, dropped", error)
         totals.dropped += after - totals.rows
         totals.rows = after
 
@@ -163,8 +163,8 @@ class Sender:
         failed = int(np.count_nonzero(errors.codes >= 0)) if isinstance(errors, Coded) else 0
         body = encode(
             Batch(
-                model=model.name,
-                version=model.version,
+                model=model.key[0],
+                version=model.key[1],
                 rows=rows,
                 columns=table,
                 stream=self._stream,

@@ -82,7 +82,7 @@ class Transport:
         Only the descriptor is closed. The objects around it may be locked by a thread that does not
         exist here; their owner keeps them alive, for their finalisers would wait for that lock.
         """
-        inherited: socket.socket | None = self._connection and self._connection.sock
+        inherited: socket.socket | None = None if self._connection is None else self._connection.sock
         if inherited is not None:
             os.close(inherited.detach())
 
