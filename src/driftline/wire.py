@@ -315,7 +315,8 @@ def _read(message: ExportLogsServiceRequest) -> Request:
                             together[alike] = _Together(said, tuple(data), resource, [])
                         together[alike].rows.append(row)
                 except RecordRejected as error:
-                    rejected.append(error)
+                    # its frames would keep the whole message alive
+                    rejected.append(error.with_traceback(None))
     for rows in together.values():
         batches.extend(rows.batches())
     return Request(tuple(batches), tuple(rejected), ignored)

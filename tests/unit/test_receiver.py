@@ -529,6 +529,27 @@ def test_observe_fails(listening, caplog):
     assert seen.requests["http", "500"] == 1
 
 
+def test_decode_fails(listening, monkeypatch, caplog):
+    """Even a fault in reading is answered and logged, and the receiver lives on."""
+    receiver, seen = listening()
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "decode", lambda _: 1 / 0)
+        with caplog.at_level(logging.ERROR):
+            assert post(receiver, BODY, PROTOBUF)[0] == 500
+            assert refusal(receiver)[0] is grpc.StatusCode.INTERNAL
+    assert f"a request of {len(BODY)} bytes could not be decoded" in caplog.text
+    assert post(receiver, BODY, PROTOBUF)[0] == 200
+    assert seen.sizes[-1] == 0
+
+
+@pytest.mark.parametrize("host", ["[", "a:b:c", "\xff"])
+def test_odd_host(listening, host):
+    """A Host header that is no host harms nobody."""
+    receiver, seen = listening()
+    assert post(receiver, BODY, PROTOBUF | {"host": host})[0] == 200
+    assert len(seen.batches) == 1
+
+
 # --- who may send -----------------------------------------------------------------------------
 
 

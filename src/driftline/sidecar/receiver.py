@@ -271,6 +271,9 @@ class Receiver:
                 request = (decode_json if is_json else decode)(body)
         except RequestUnreadable as error:
             raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        except Exception as error:
+            logger.exception("a request of %d bytes could not be decoded", len(body))
+            raise _failed("decode the request") from error
         for reason, count in Counter(error.reason for error in request.rejected).items():
             self._telemetry.rejected(reason, count)
         if request.ignored:
@@ -283,7 +286,7 @@ class Receiver:
                 failed = True
                 logger.exception("a batch of %s@%s could not be counted", batch.model, batch.version)
         if failed:
-            raise _Refused(500, grpc.StatusCode.INTERNAL, "the sidecar failed to count a batch; see its log")
+            raise _failed("count a batch")
         response = ExportLogsServiceResponse()
         if request.rejected:
             first = request.rejected[0]
@@ -379,7 +382,7 @@ class Receiver:
         await response(scope, receive, send)
 
     async def _export(self, request: Request, kind: str) -> Response:
-        if request.url.path != PATH:
+        if request.scope["path"] != PATH:
             raise _Refused(404, grpc.StatusCode.NOT_FOUND, f"send to {PATH}")
         if request.method != "POST":
             raise _Refused(405, grpc.StatusCode.UNIMPLEMENTED, f"{PATH} takes POST, not {request.method}")
@@ -401,7 +404,7 @@ class Receiver:
 
     async def _read_body(self, request: Request, share: _Share, limit: int) -> deque[bytes]:
         announced = request.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > limit:
+        if announced.isdecimal() and int(announced) > limit:
             raise _too_large(limit)
         pieces: deque[bytes] = deque()
         size = 0
@@ -454,8 +457,7 @@ def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
             while piece:
                 if stream.eof:  # gzip files may follow one another
                     stream = zlib.decompressobj(31)
-                part = b"-" * _INFLATE_STEP
-                while piece or len(part) == _INFLATE_STEP:
+                while True:
                     part = stream.decompress(piece, _INFLATE_STEP)
                     piece = stream.unconsumed_tail
                     size += len(part)
@@ -463,6 +465,8 @@ def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
                         raise _too_large(limit)
                     share.cover(size)
                     inflated.append(part)
+                    if not piece and len(part) < _INFLATE_STEP:
+                        break
                 piece = stream.unused_data
     except zlib.error as error:
         raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, f"the body is no gzip: {error}") from error
@@ -473,6 +477,10 @@ def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
 
 def _too_large(limit: int) -> _Refused:
     return _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes")
+
+
+def _failed(to: str) -> _Refused:
+    return _Refused(500, grpc.StatusCode.INTERNAL, f"the sidecar failed to {to}; see its log")
 
 
 def _unsupported(text: str) -> _Refused:

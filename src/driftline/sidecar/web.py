@@ -75,6 +75,7 @@ class WebServer:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # what strangers send is no line in the log
             access_log=False,
             server_header=False,
             timeout_keep_alive=30,
