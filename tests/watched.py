@@ -74,7 +74,9 @@ class Watched:
 
     def scrape(self, *, openmetrics=False):
         """Return the exposition as {(name, sorted labels): value}, read by prometheus_client."""
-        from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+        from prometheus_client.openmetrics.parser import (
+            text_string_to_metric_families as openmetrics_families,
+        )
         from prometheus_client.parser import text_string_to_metric_families
 
         text = self.exposition.render(openmetrics=openmetrics).decode()
@@ -95,6 +97,8 @@ def select(scrape, name, **labels):
     for (series, pairs), value in scrape.items():
         have = dict(pairs)
         if series == name and all(have.get(key) == wanted for key, wanted in labels.items()):
-            rest = tuple(v for k, v in pairs if k not in labels and k not in ("environment", "model", "version"))
+            rest = tuple(
+                v for k, v in pairs if k not in labels and k not in ("environment", "model", "version")
+            )
             found[rest[0] if len(rest) == 1 else rest] = value
     return found

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stack.processes import Children, eventually, free_ports, prometheus, query, sidecar
-from watched import baseline, batch, columns
 
 from driftline.cli.timescale import scaled
 from driftline.wire import encode
+from stack.processes import Children, eventually, free_ports, prometheus, query, sidecar
+from watched import baseline, batch, columns
 
 ROOT = Path(__file__).parents[2]
 FACTOR = 60  # an hour is a minute
@@ -125,7 +125,7 @@ def test_windows_survive_kill_9_and_counters_begin_at_zero(tmp_path):
         for seed in range(5):
             send(url, batch(400, seed=seed, shift=1.0))
         scored = eventually(lambda: local_scores(metrics))
-        eventually(lambda: (tmp_path / "state" / "models.json").exists())
+        eventually((tmp_path / "state" / "models.json").exists)
         time.sleep(2.5)
         children.stop(first, signal.SIGKILL)
         sidecar(children, config, metrics=metrics)
@@ -142,12 +142,16 @@ def scrape(metrics):
 
 
 def counter(text, name):
-    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name + "{"))
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith(name if "{" in name else name + "{")
+    )
 
 
 def local_scores(metrics):
     wanted = "driftline_sidecar_feature_drift{"
-    lines = [line for line in scrape(metrics).splitlines() if line.startswith(wanted) and 'window="24m"' in line]
+    lines = [
+        line for line in scrape(metrics).splitlines() if line.startswith(wanted) and 'window="24m"' in line
+    ]
     return lines if lines and "amount" in "".join(lines) else None
-
-

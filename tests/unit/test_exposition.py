@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
-from watched import Watched, baseline, batch, select
 
 from driftline import names
 from driftline.columns import Coded
 from driftline.sidecar.exposition import escape
 from driftline.wire import Batch
+from watched import Watched, baseline, batch, select
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,9 @@ def test_a_late_comer_is_seen_at_zero_first(built):
     first, second = watched.scrape(), watched.scrape()
     for found, rows, errors in ((first, 0, 0), (second, 9, 3)):
         assert select(found, "driftline_predictions_total", model="new") == {(): rows}
-        assert select(found, "driftline_prediction_errors_total", model="fraud", error_type="KeyError") == {(): errors}
+        assert select(found, "driftline_prediction_errors_total", model="fraud", error_type="KeyError") == {
+            (): errors
+        }
 
 
 def test_both_formats_parse_and_agree(built):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from watched import START, Watched, baseline, batch, columns, select, table
 
 from driftline.baseline import Baseline
 from driftline.columns import Coded
 from driftline.sidecar.baselines import Baselines
 from driftline.wire import Batch
+from watched import START, Watched, baseline, batch, columns, select, table
 
 COUNTED = "driftline_feature_values_total"
 FAULTS = "driftline_feature_faults_total"
@@ -29,7 +29,9 @@ def test_a_declared_model_exists_at_zero(built):
     assert set(faults.values()) == {0}
     assert select(found, "driftline_predictions_total") == {(): 0}
     assert select(found, "driftline_last_prediction_timestamp_seconds") == {}
-    assert sum(select(found, "driftline_feature_baseline_ratio", feature="amount").values()) == pytest.approx(1)
+    assert sum(select(found, "driftline_feature_baseline_ratio", feature="amount").values()) == pytest.approx(
+        1
+    )
 
 
 def test_every_value_is_counted_once(built):
@@ -53,7 +55,8 @@ def test_psi_is_that_of_the_pooled_rows(built):
                 version="1",
                 rows=len(part),
                 columns={
-                    name: Coded(c.codes[part], c.texts) if isinstance(c, Coded) else c[part] for name, c in rows.items()
+                    name: Coded(c.codes[part], c.texts) if isinstance(c, Coded) else c[part]
+                    for name, c in rows.items()
                 },
             )
         )
@@ -71,7 +74,9 @@ def test_psi_is_that_of_the_pooled_rows(built):
 def test_float32_scores_what_float64_scores():
     """A column of prices sent as float32 falls into the bins of the float64 ones."""
     rng = np.random.default_rng(5)
-    prices = np.round(rng.choice([9.99, 14.95, 19.9, 24.99, 29.95, 99.0], 5000) + rng.integers(0, 300, 5000), 2)
+    prices = np.round(
+        rng.choice([9.99, 14.95, 19.9, 24.99, 29.95, 99.0], 5000) + rng.integers(0, 300, 5000), 2
+    )
     built = Baseline.build({"price": prices}, model="fraud", version="1")
     scores = []
     for dtype in (np.float64, np.float32):
@@ -146,7 +151,13 @@ def test_calls_are_timed(built):
     latency[[0, 50]] = (0.005, 0.3)
     watched.monitor.observe(batch(100, extra={"@latency": latency}))
     buckets = watched.values("driftline_prediction_duration_seconds_bucket")
-    assert (buckets["0.0025"], buckets["0.005"], buckets["0.25"], buckets["0.5"], buckets["+Inf"]) == (0, 1, 1, 2, 2)
+    assert (buckets["0.0025"], buckets["0.005"], buckets["0.25"], buckets["0.5"], buckets["+Inf"]) == (
+        0,
+        1,
+        1,
+        2,
+        2,
+    )
     assert watched.values("driftline_prediction_duration_seconds_sum") == {(): pytest.approx(0.305)}
     assert watched.values("driftline_prediction_duration_seconds_count") == {(): 2}
 
@@ -182,7 +193,9 @@ def test_a_model_without_a_baseline_is_learning():
 def test_unknown_columns_are_counted_and_never_named(built):
     """A column that the baseline does not know adds to one series."""
     watched = Watched(built)
-    watched.monitor.observe(batch(20, extra={"secret": np.ones(20), "other": np.ones(20), "@id": np.zeros(20, "V16")}))
+    watched.monitor.observe(
+        batch(20, extra={"secret": np.ones(20), "other": np.ones(20), "@id": np.zeros(20, "V16")})
+    )
     assert watched.values("driftline_undeclared_values_total") == {(): 40}
     assert b"secret" not in watched.exposition.render()
 

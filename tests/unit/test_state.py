@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from watched import Watched, baseline, batch, table
 
 from driftline.baseline import Baseline
 from driftline.sidecar.state import FORMAT, StateFolder
 from driftline.wire import Batch
+from watched import Watched, baseline, batch, table
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,9 @@ def watch(built, folder, clock=None, **options):
 def fill(watched, batches=10):
     for number in range(batches):
         watched.monitor.observe(
-            batch(200, seed=number, shift=0.5, stream=b"s" * 16, sequence=number, rows_total=200 * (number + 1))
+            batch(
+                200, seed=number, shift=0.5, stream=b"s" * 16, sequence=number, rows_total=200 * (number + 1)
+            )
         )
         watched.monitor.tick()
         watched.clock.now += 300
@@ -85,7 +87,12 @@ def test_a_new_baseline_with_the_same_bins_keeps_the_windows(built, tmp_path):
     before = watch(built, tmp_path)
     fill(before)
     retrained = Baseline.build(
-        table(5000, seed=7), model="fraud", version="1", prediction="answer", task="regression", edges_from=built
+        table(5000, seed=7),
+        model="fraud",
+        version="1",
+        prediction="answer",
+        task="regression",
+        edges_from=built,
     )
     after = restarted(before, retrained)
     after.monitor.tick()
