@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from driftline import names
-from driftline.columns import Coded, categories, numbers, of
+from driftline.columns import Coded, categories, clip, numbers, of
 from driftline.errors import BaselineError
 from driftline.histogram import count, fold
 
@@ -133,14 +133,18 @@ class FeatureBaseline:
 
 
 def lengths(column: Column) -> Column:
-    """Return the lengths in code points of a column of text; what is no text stays what it is."""
+    """Return the lengths in code points of a column of text; what is no text stays what it is.
+
+    Of the text as the wire carries it, cut to 128 bytes: a baseline of longer ones would differ from
+    every window.
+    """
     if isinstance(column, Coded):
-        sizes = np.asarray([len(text) for text in column.texts] + [np.nan], np.float64)
+        sizes = np.asarray([len(clip(text)) for text in column.texts] + [np.nan], np.float64)
         return sizes[column.codes]
     if column.dtype.kind != "O":
         return Coded(np.zeros(len(column), np.int8), ("a number is no text",))
     items = [
-        len(item) if isinstance(item, str) else None if item is None else str(item)
+        len(clip(item)) if isinstance(item, str) else None if item is None else str(item)
         for item in column.tolist()
     ]
     return of(items)
