@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import os
@@ -140,7 +140,8 @@ def lengths(column: Column) -> Column:
     """
     if isinstance(column, Coded):
         sizes = np.asarray([len(clip(text)) for text in column.texts] + [np.nan], np.float64)
-        return sizes[column.codes]
+        found: NDArray[np.float64] = sizes[column.codes]
+        return found
     if column.dtype.kind != "O":
         return Coded(np.zeros(len(column), np.int8), ("a number is no text",))
     items = [
@@ -458,7 +459,7 @@ class Baseline:
                 built[name] = _feature(name, table[column], rows, categorical=is_class, older=old)
         draft = cls(
             model=model, version=version, task=task, dataset_version=dataset_version, rows=rows, fallback=fallback,
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), features=built,
+            created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), features=built,
             skipped=skipped, id="",
         )  # fmt: skip
         return cls.from_document(draft.document())
@@ -501,7 +502,7 @@ class Baseline:
             with path.open("rb") as file:
                 raw = file.read(MAX_FILE_BYTES + 1)
             if len(raw) > MAX_FILE_BYTES:
-                raise BaselineError(f"larger than {MAX_FILE_BYTES} bytes, which no baseline is")
+                raise ValueError(f"larger than {MAX_FILE_BYTES} bytes, which no baseline is")  # noqa: TRY301 - below
             return cls.from_document(
                 json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
             )
@@ -510,7 +511,7 @@ class Baseline:
         except OSError as error:
             raise BaselineError(f"{path}: cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
-            raise BaselineError(f"{path}: is no JSON: {error}") from error
+            raise BaselineError(f"{path}: is no baseline: {error}") from error
 
     @classmethod
     def from_document(cls, document: Any) -> Baseline:
