@@ -136,7 +136,7 @@ def test_moments_are_first_times_after_the_shift():
     assert timeline.crossed == (62.0, "ram")
     assert timeline.pending == timeline.firing == (63.0, "hd")
     assert timeline.rang == {"hd": 64.0, "ram": 66.0}
-    text = "\n".join(timeline.lines("later PCs"))
+    text = "\n".join(timeline.lines("later PCs", 720.0))
     for part in (
         "1:00  t0",
         "later PCs",
@@ -151,8 +151,8 @@ def test_moments_are_first_times_after_the_shift():
 
 def test_a_story_without_end_is_told_as_far_as_it_went():
     """Without a shift, or without an alert, the lines end where the story did."""
-    assert len(Timeline(0.0).lines("later")) == 1
-    assert len(told().lines("later")) == 2
+    assert len(Timeline(0.0).lines("later", 1.0)) == 1
+    assert len(told().lines("later", 1.0)) == 2
 
 
 # --- the screen ---------------------------------------------------------------------------------

@@ -52,9 +52,6 @@ def show(screen: Screen, *, keep: bool) -> int:
     from driftline.cli.demo.story import Story
     from driftline.cli.demo.traffic import Traffic
 
-    def name(what: str, text: str) -> None:
-        screen.say(f"  {what:12}  {text}")
-
     missing = _missing()
     screen.say(
         screen.style("driftline demo: a model that knows the PCs of 1993 meets those of late 1994", "bold")
@@ -62,7 +59,7 @@ def show(screen: Screen, *, keep: bool) -> int:
     rows = population.load()
     model = population.train(rows.training)
     error = population.mean_error(model, rows.held_out)
-    name(
+    screen.name(
         "model",
         f"boosted trees, {len(rows.training):,} prices of 1993; off by ${error:,.0f} on others of 1993",
     )
@@ -72,14 +69,16 @@ def show(screen: Screen, *, keep: bool) -> int:
         children = running.enter_context(stack.Children(folder))
         phone = running.enter_context(Phone())
         instances = stage.instances(children, model, baseline)
-        name("services", "  ".join(f"http://127.0.0.1:{instance.port}" for instance in instances))
-        name("sidecars", "  ".join(f"http://{instance.metrics}/metrics" for instance in instances))
+        screen.name("services", "  ".join(f"http://127.0.0.1:{instance.port}" for instance in instances))
+        screen.name("sidecars", "  ".join(f"http://{instance.metrics}/metrics" for instance in instances))
         if not missing:
             prometheus, alertmanager = stage.watchers(children, instances, phone)
-            name("prometheus", prometheus)
-            name("alertmanager", alertmanager)
-            name("phone", phone.url)
-        name("clock", f"a day in 2 minutes: the shipped rules and timers, {stage.FACTOR:g} times faster")
+            screen.name("prometheus", prometheus)
+            screen.name("alertmanager", alertmanager)
+            screen.name("phone", phone.url)
+        screen.name(
+            "clock", f"a day in 2 minutes: the shipped rules and timers, {stage.FACTOR:g} times faster"
+        )
         screen.say()
         beforehand = stage.scores(baseline, model, rows.later)
         traffic = running.enter_context(Traffic([instance.port for instance in instances], rows.held_out))
@@ -90,11 +89,11 @@ def show(screen: Screen, *, keep: bool) -> int:
         else:
             code = story.with_stack(prometheus, phone)
         error = population.mean_error(model, rows.later)
-        name("cost", f"on {population.LATER} the model is off by ${error:,.0f}")
+        screen.name("cost", f"on {population.LATER} the model is off by ${error:,.0f}")
         for what in missing:
-            name("not shown", f"the fleet's score, the alert, the phone: {what}")
+            screen.name("not shown", f"the fleet's score, the alert, the phone: {what}")
         if keep:
-            name("kept", "all of it is still running; Ctrl-C ends it")
+            screen.name("kept", "all of it is still running; Ctrl-C ends it")
             with contextlib.suppress(KeyboardInterrupt):
                 story.keep()
     return code

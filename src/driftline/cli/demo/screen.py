@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import textwrap
 import time
 from typing import TYPE_CHECKING, TextIO
 
@@ -15,6 +16,7 @@ LINE_EVERY = 10.0
 """Seconds between two lines of progress where nothing can be redrawn."""
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+_WIDTH = 100
 _BAR = 24
 _BAR_END = 0.5
 
@@ -38,6 +40,11 @@ class Screen:
         """Write a line that stays."""
         self._erase()
         print(line, file=self._out, flush=True)
+
+    def name(self, what: str, text: str, *styles: str) -> None:
+        """Write *text* with its name before it, on as many lines as it takes."""
+        for line in wrapped(text, f"  {what:12}  ", _WIDTH):
+            self.say(self.style(line, *styles))
 
     def show(self, lines: Sequence[str], short: str) -> None:
         """Redraw *lines*; where nothing can be redrawn, write the line *short*, not too often."""
@@ -78,6 +85,17 @@ def bar(score: float, threshold: float) -> str:
     cells = ["█" if cell < filled else " " for cell in range(_BAR)]
     cells[tick] = "┃"
     return "".join(cells)
+
+
+def wrapped(text: str, first: str, width: int) -> list[str]:
+    """Return *text* in lines of at most *width*, after *first* and then below where it began.
+
+    >>> wrapped("one two three", "a: ", 10)
+    ['a: one two', '   three']
+    """
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
+    )
 
 
 def clock(seconds: float) -> str:

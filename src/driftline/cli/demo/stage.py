@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driftline.baseline import Baseline
-
 from driftline import columns
+from driftline.baseline import Baseline
 from driftline.cli.demo import stack
 from driftline.cli.demo.population import FEATURES, PREDICTION
 from driftline.cli.demo.service import NAME, VERSION
@@ -94,7 +93,11 @@ def instances(children: stack.Children, model: Any, baseline: Baseline) -> list[
             f"service-{name}",
             *(sys.executable, "-m", "driftline.cli.demo.service", str(port), folder / "model.pickle"),
             ready=f"http://127.0.0.1:{port}/",
-            environment={"DRIFTLINE_ENDPOINT": f"http://127.0.0.1:{otlp}", "OTEL_SERVICE_NAME": NAME},
+            environment={
+                "DRIFTLINE_ENDPOINT": f"http://127.0.0.1:{otlp}",
+                "OTEL_SERVICE_NAME": NAME,
+                "OMP_NUM_THREADS": "1",  # one row a call: the trees' threads would only wait for each other
+            },
         )
         started.append(instance)
     return started

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from driftline.cli.demo import population, stack, timeline
 from driftline.cli.demo.screen import bar, clock
 from driftline.cli.demo.service import NAME
-from driftline.cli.demo.stage import DAY, INSTANCES
+from driftline.cli.demo.stage import DAY, FACTOR, INSTANCES
 from driftline.cli.demo.timeline import Timeline
 from driftline.errors import DriftlineError
 
@@ -128,37 +128,36 @@ class Story:
             score, state = scores.get(feature), states.get(feature, "")
             drawn = f"{score:6.2f}  {bar(score, timeline.SMALL)}" if score is not None else " " * 32
             rang = f", rang +{told.rang[feature] - (told.shift or 0.0):.0f} s" if feature in told.rang else ""
-            lines.append(f"  {feature:12} {drawn}  {style(state + rang, _STATE_STYLES.get(state, 'dim'))}")
+            told_of = style(state + rang, _STATE_STYLES.get(state, "dim")) if state or rang else ""
+            lines.append(f"  {feature:12} {drawn}  {told_of}".rstrip())
         moving = "".join(f"; {feature} {state}" for feature, state in states.items())
-        return lines, f"{head}; PSI {timeline.named(timeline.by_score(scores)[:3], scores)}{moving}"
+        top = f"PSI {timeline.named(timeline.by_score(scores)[:3], scores)}" if scores else "no score yet"
+        return lines, f"{head}; {top}{moving}"
 
     def _local(self) -> list[dict[str, float]]:
         """Return what each sidecar alone makes of the rows that it saw."""
         return [stack.local_drift(f"http://{instance.metrics}/metrics", DAY) for instance in self.instances]
 
     def _conclude(self, alone: Sequence[Mapping[str, float]], merged: Mapping[str, float]) -> int:
-        say, style = self.screen.say, self.screen.style
-        self.screen.clear()
-        say(style("timeline", "bold"))
-        for line in self.timeline.lines(population.LATER):
-            say(line)
-        say()
-        say(f"  {'beforehand':12}  PSI {timeline.named(self.beforehand, self.beforehand)}")
-        loud = max(merged, key=lambda feature: min(scores.get(feature, 0.0) for scores in alone))
-        each = " and ".join(f"{scores.get(loud, 0.0):.2f}" for scores in alone)
-        say(
-            f"  {'merged':12}  before t0 {loud} had PSI {each} at the two sidecars, {merged[loud]:.2f} over both"
+        screen, scores = self.screen, timeline.named(self.beforehand, self.beforehand)
+        screen.clear()
+        screen.say(screen.style("timeline", "bold"))
+        for line in self.timeline.lines(population.LATER, FACTOR):
+            screen.say(line)
+        screen.say()
+        screen.name("beforehand", f"PSI of all later rows against the baseline: {scores}")
+        loud = max(merged, key=lambda feature: min(local.get(feature, 0.0) for local in alone))
+        each = " and ".join(f"{local.get(loud, 0.0):.2f}" for local in alone)
+        screen.name(
+            "merged",
+            f"before t0 {loud} had PSI {each} at the two sidecars, {merged[loud]:.2f} over both: they see two mixes"
+            " of one population; counts add up, scores do not",
         )
         faults = timeline.faults(self.timeline, self.beforehand)
         for fault in faults:
-            say(style(f"  {'WRONG':12}  {fault}", "red"))
+            screen.name("WRONG", fault, "red")
         if not faults:
-            say(
-                style(
-                    f"  {'RIGHT':12}  every large shift rang, no small one did, and nothing before t0",
-                    "green",
-                )
-            )
+            screen.name("RIGHT", "every large shift rang, no small one did, and nothing before t0", "green")
         return 1 if faults else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from driftline.cli.demo.screen import clock
+from driftline.cli.demo.screen import clock, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,32 +86,34 @@ class Timeline:
                 self.call = self.call or call
                 self.rang.setdefault(feature, call.at)
 
-    def lines(self, later: str) -> list[str]:
-        """Return the story, a line a moment, then when the phone told of each feature."""
+    def lines(self, later: str, factor: float) -> list[str]:
+        """Return the story, a line a moment, then when the phone told of each feature.
+
+        Args:
+            later: What was served from t0 on.
+            factor: How much faster than the day the demo's clock runs.
+        """
         lines = [_line(self.began, self.began, "", "the first row")]
         if self.shift is None:
             return lines
-
-        def since(at: float) -> str:
-            return f"+{at - (self.shift or 0):.0f} s"
-
-        lines.append(_line(self.began, self.shift, "t0", f"the shift begins: {later}"))
+        shift = self.shift
+        lines.append(_line(self.began, shift, "t0", f"the shift begins: {later}"))
         for name, moment, text in (
             ("t1", self.crossed, "fleet PSI of {} above " + str(SMALL)),
             ("t2", self.pending, "ModelFeatureDrift pending: {}"),
             ("t3", self.firing, "ModelFeatureDrift firing: {}"),
         ):
             if moment:
-                lines.append(
-                    _line(self.began, moment[0], name, f"{since(moment[0]):>6}  {text.format(moment[1])}")
-                )
+                at, feature = moment
+                lines.append(_line(self.began, at, name, f"+{at - shift:.0f} s  {text.format(feature)}"))
         if self.call:
-            at = f"{since(self.call.at):>6}  the phone rings ({self.call.receiver}):"
-            lines.append(_line(self.began, self.call.at, "t4", at))
-            text = self.call.alerts[0]["annotations"]["description"]
-            lines.extend(f"{'':22}{part}" for part in _wrapped(text))
-            told = ", ".join(f"{feature} {since(at)}" for feature, at in self.rang.items())
-            lines.append(f"{'':12}the phone told of: {told}")
+            after = self.call.at - shift
+            hours = f"{after * factor / 3600:.0f} h after the shift on the demo's clock"
+            rings = f"+{after:.0f} s  the phone rings ({self.call.receiver}), {hours}:"
+            lines.append(_line(self.began, self.call.at, "t4", rings))
+            lines += wrapped(self.call.alerts[0]["annotations"]["description"], " " * 19, 100)
+            rang = ", ".join(f"{feature} +{at - shift:.0f} s" for feature, at in self.rang.items())
+            lines += wrapped(f"it rang for {rang}", " " * 19, 100)
         return lines
 
 
@@ -153,9 +155,3 @@ def _small(beforehand: Mapping[str, float]) -> set[str]:
 
 def _line(began: float, at: float, name: str, text: str) -> str:
     return f"  {clock(at - began):>5}  {name:>2}  {text}"
-
-
-def _wrapped(text: str, width: int = 84) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width)

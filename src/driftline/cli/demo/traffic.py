@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-RATE = 20.0
-"""Rows a second, over both instances: a day of two minutes has some 2,400, as many as the baseline."""
+RATE = 15.0
+"""Rows a second, over both instances: a day of two minutes has some 1,800, about as many as the baseline."""
 
 _MINE = 0.85
 _SEED = 486
