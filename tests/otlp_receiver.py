@@ -19,7 +19,7 @@ class Receiver:
     While ``gate`` is cleared no request is answered.
     """
 
-    def __init__(self, context: Any = None) -> None:
+    def __init__(self, context: Any = None, port: int = 0) -> None:
         self.batches: list[Batch] = []
         self.sequences: list[int | None] = []
         self.headers: list[dict[str, str]] = []
@@ -53,7 +53,7 @@ class Receiver:
             def handle_error(self, *_: object) -> None:
                 """Clients that go away are part of the tests."""
 
-        self._server = Server(("127.0.0.1", 0), Answering)
+        self._server = Server(("127.0.0.1", port), Answering)
         if context is not None:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CAPACITY = 8 << 20
 FULL_ROWS = 2048  # twice as many hold the GIL for more than a millisecond when they are encoded
 FULL_BYTES = 1 << 20
-LEAST_RATE = 2.0**-20
+HALVINGS = 20  # of the rate, between half full and full
 MAX_MODELS = 1000
 
 
@@ -98,18 +98,21 @@ class Buffer:
         self._lock = threading.RLock()
 
     def reserve(self, rows: int, row_bytes: float) -> tuple[float, int]:
-        """Return the share of *rows* to copy, and the bytes reserved for them.
+        """Return the share of *rows* to copy, and the bytes reserved for so many.
 
-        The share is 1 while the buffer stays less than half full, 1/2 up to three quarters, 1/4 up to
-        seven eighths and so on: the buffer never overflows, and a huge call is thinned like many small
-        ones. 0 when there is no room at all.
+        The share is 1 while the buffer is less than half full, and is halved for every fortieth it fills
+        further: it grows with the logarithm of what it represents, so that the end of a long outage is
+        sampled as well as its beginning. A huge call is thinned like many small ones. 0 when there is no
+        room at all. Once the rows are drawn, what was reserved too much is released.
         """
         size = int(rows * row_bytes)
         rate = 1.0
+        limit = self._capacity / 2
         with self._lock:
-            while self._used + size * rate > self._capacity * (1 - rate / 2):
+            while self._used + size * rate > limit:
                 rate /= 2
-                if rate < LEAST_RATE:
+                limit += self._capacity / (2 * HALVINGS)
+                if limit > self._capacity:
                     return 0.0, 0
             if rate < 1:
                 size = int(size * rate)

@@ -185,9 +185,12 @@ class Call:
 
     def _reserve(self, recorder: Recorder, rows: int, row_bytes: int) -> None:
         sender = self._sender = recorder.outlet.sender or recorder.outlet.open()
-        self._rate, self._size = sender.buffer.reserve(rows, row_bytes + recorder.model.extra_bytes)
+        held = row_bytes + recorder.model.extra_bytes
+        self._rate, self._size = sender.buffer.reserve(rows, held)
         if self._rate < 1:
-            self._kept = sample(rows, self._rate, sender.random)
+            kept = self._kept = sample(rows, self._rate, sender.random)
+            reserved, self._size = self._size, int(len(kept) * held)
+            sender.buffer.release(reserved - self._size)
 
     def _start_span(self, recorder: Recorder) -> None:
         attributes: dict[str, Any] = recorder.span_attributes

@@ -1,0 +1,49 @@
+"""What ``import driftline`` costs a service."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = ("scipy", "pandas", "sklearn", "grpc", "prometheus_client", "pydantic", "opentelemetry.sdk")
+LATER = (
+    "opentelemetry.proto",
+    "google.protobuf",
+    "http.client",
+    "ssl",
+    "driftline.wire",
+    "driftline.baseline",
+)
+
+
+def loaded_after(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_nothing_heavy():
+    """Importing driftline loads none of the sidecar's and the data scientist's libraries."""
+    assert not loaded_after("import driftline") & set(HEAVY)
+
+
+def test_wire_and_network_later():
+    """What only the sender needs is loaded on its own thread, with the first row."""
+    before = loaded_after("import opentelemetry.trace, opentelemetry.metrics, numpy")
+    assert not (loaded_after("import driftline") - before) & set(LATER)
+
+
+def test_watching_loads_nothing_heavy():
+    """A model watched and called, and its rows sent to nobody, load no more than the wire."""
+    code = (
+        "import driftline\n"
+        "model = driftline.instrument(len, name='m', version='1', endpoint='http://127.0.0.1:9')\n"
+        "model([{'a': 1, 'b': 'x'}]); driftline.flush(0.5)"
+    )
+    loaded = loaded_after(code)
+    assert not loaded & set(HEAVY)
+    assert "driftline.wire" in loaded
