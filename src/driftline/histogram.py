@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.errors import EdgesDiffer
+from driftline.errors import EdgesDiffer, EmptyHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_FEW = 4
+"""Up to so many values a bin, each is sought among the edges: 3 us for one row where the other way takes 14."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +42,40 @@ def count(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Count finite *values* into the bins of *edges*, and sum them per bin.
 
-    The values are sorted and the edges sought among them: a tenth of the cost of seeking each value
-    among the edges. A bin holds its upper edge.
+    Many values are sorted and the edges sought among them: a tenth of the cost of seeking each value
+    among the edges. A bin holds its upper edge; the order of the values changes nothing, not even the
+    rounding of the sums.
+
+    >>> count(np.array([3.0, 1.0, 2.0]), np.array([-np.inf, 2.0, np.inf]))
+    (array([2, 1]), array([3., 3.]))
 
     Returns:
-        Counts and sums, each of shape (bins,).
+        Counts and sums, each of shape (bins,). The sum of values near the end of float64 may be infinite.
     """
+    bins = len(edges) - 1
     ordered = np.sort(values)
-    cuts = np.searchsorted(ordered, edges[1:-1], side="right")
-    bounds = np.concatenate(([0], cuts, [len(ordered)]))
-    counts = np.diff(bounds).astype(np.int64)
-    sums = np.zeros(len(counts))
+    if len(ordered) <= _FEW * bins:
+        place = np.searchsorted(edges[1:-1], ordered)
+        return np.bincount(place, minlength=bins), np.bincount(place, ordered, minlength=bins)
+    bounds = np.concatenate(([0], np.searchsorted(ordered, edges[1:-1], side="right"), [len(ordered)]))
+    counts = np.diff(bounds)
+    sums = np.zeros(bins)
     filled = counts > 0
-    if filled.any():
+    with np.errstate(over="ignore"):
         # reduceat sums from each start to the next: the starts of the filled bins touch each other
         sums[filled] = np.add.reduceat(ordered.astype(np.float64, copy=False), bounds[:-1][filled])
     return counts, sums
 
 
 def merge(histograms: Sequence[Histogram]) -> Histogram:
-    """Return the histogram of all values counted in *histograms*.
+    """Return the histogram of all values counted in *histograms*; without sums where one has none.
 
     Raises:
         EdgesDiffer: They do not share their edges.
+        EmptyHistogram: There is none to merge.
     """
+    if not histograms:
+        raise EmptyHistogram("there is no histogram to merge")
     first = histograms[0]
     if any(not np.array_equal(first.edges, other.edges) for other in histograms[1:]):
         raise EdgesDiffer("histograms on different edges cannot be merged; build them on one baseline")
@@ -75,7 +88,16 @@ def merge(histograms: Sequence[Histogram]) -> Histogram:
 
 
 def fold(fine: NDArray[Any], bin_of: NDArray[np.intp], bins: int) -> NDArray[Any]:
-    """Add up *fine* counts (…, fine bins) into *bins* coarse ones; ``bin_of[b]`` is where fine bin b goes."""
-    folded = np.zeros((*fine.shape[:-1], bins), fine.dtype)
-    np.add.at(folded, (..., bin_of), fine)
+    """Add up *fine* counts (..., fine bins) into *bins* coarse ones.
+
+    Args:
+        fine: Counts or sums per fine bin, in the last dimension.
+        bin_of: Where each fine bin goes; it rises, and leaves out none of the coarse bins.
+        bins: How many coarse bins there are.
+
+    >>> fold(np.array([1, 2, 3]), np.array([0, 0, 1]), 2)
+    array([3, 3])
+    """
+    starts = np.searchsorted(bin_of, np.arange(bins))
+    folded: NDArray[Any] = np.add.reduceat(fine, starts, axis=-1)
     return folded
