@@ -241,7 +241,7 @@ def test_two_mixes_of_one_population(monkeypatch):
     rows = population.load()
     with Service() as a, Service() as b:
         ports = [service.server.server_port for service in (a, b)]
-        with Traffic(ports, rows.held_out) as traffic:
+        with Traffic(ports, rows.held_out, apart=True) as traffic:
             wait(lambda: sum(traffic.sent) >= 1000)
             large = [np.mean([row["ram"] >= 8 for row in service.rows]) for service in (a, b)]
             both = np.mean([row["ram"] >= 8 for row in a.rows + b.rows])
@@ -254,13 +254,25 @@ def test_two_mixes_of_one_population(monkeypatch):
             traffic.check()
 
 
+def test_one_mix_for_both(monkeypatch):
+    """Where they are not kept apart, both instances get the population itself."""
+    monkeypatch.setattr("driftline.cli.demo.traffic.RATE", 2000.0)
+    rows = population.load()
+    with Service() as a, Service() as b:
+        with Traffic([s.server.server_port for s in (a, b)], rows.held_out, apart=False) as traffic:
+            wait(lambda: sum(traffic.sent) >= 1000)
+        for service in (a, b):
+            large = np.mean([row["ram"] >= 8 for row in service.rows])
+            assert large == pytest.approx((rows.held_out["ram"] >= 8).mean(), abs=0.12)
+
+
 @pytest.mark.parametrize("code", [500, None], ids=["an error", "nobody there"])
 def test_a_service_that_fails_is_noticed(code):
     """A service that answers badly, or not at all, ends the traffic, and check() says so."""
     rows = population.load()
     with Service(code or 200) as service:
         port = service.server.server_port if code else 9
-        with Traffic([port, port], rows.held_out) as traffic:
+        with Traffic([port, port], rows.held_out, apart=False) as traffic:
             traffic._thread.join(10)
             with pytest.raises(DriftlineError, match=f"the service does not answer: .*{code or 'refused'}"):
                 traffic.check()

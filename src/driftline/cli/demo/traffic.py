@@ -28,15 +28,15 @@ _SEED = 486
 class Traffic:
     """Sends rows of one population, drawn with replacement, until the block ends.
 
-    The instances get different mixes of it: the first most of the PCs with 8 MB of memory or more, the
-    second most of the others.
-
     Args:
         ports: Where the two instances listen.
         rows: The population to draw from; :meth:`change` takes another.
+        apart: Whether the instances get different mixes of it: the first most of the PCs with 8 MB of
+            memory or more, the second most of the others.
     """
 
-    def __init__(self, ports: Sequence[int], rows: pd.DataFrame) -> None:
+    def __init__(self, ports: Sequence[int], rows: pd.DataFrame, *, apart: bool) -> None:
+        self._mine = _MINE if apart else 0.5
         self.sent = [0] * len(ports)
         self._ports = ports
         self._random = np.random.default_rng(_SEED)
@@ -74,7 +74,7 @@ class Traffic:
                 due = max(due + 1.0 / RATE, time.monotonic() - 1.0)  # late by a second at most, then slower
                 rows = self._rows
                 row = rows[self._random.integers(len(rows))]
-                instance = int((row["ram"] >= 8) == (self._random.random() > _MINE))
+                instance = int((row["ram"] >= 8) == (self._random.random() > self._mine))
                 connections[instance].request("POST", "/price", json.dumps([row]))
                 response = connections[instance].getresponse()
                 response.read()
