@@ -89,7 +89,7 @@ def fires(hours):
     both = np.minimum(look["training24h"], look["pearson24h"])
     significant = (both > look["chance24h"]) & (look["rows"] >= MIN_ROWS)
     moved = (look["lastweek24h"] > look["chance_lastweek"]) & (look["lastweek24h"] > THRESHOLD)
-    unmoved = (look["rows"] >= MIN_ROWS) & (look["rows_then"] >= MIN_ROWS) & ~moved
+    unmoved = (look["rows_then"] >= MIN_ROWS) & ~moved
     by_week = (ends > 6 * DAY) & (look["training7d"] > np.maximum(look["chance7d"], THRESHOLD))
     return (look["training24h"] > THRESHOLD) & (significant & ~unmoved | by_week)
 
