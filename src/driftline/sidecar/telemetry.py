@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from driftline.names import Series
 
 
-disable_created_metrics()  # a second series for every counter, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
 
 
 class Telemetry:

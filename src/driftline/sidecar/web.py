@@ -126,14 +126,14 @@ class WebServer:
 
 
 class _Guard:
-    """Answers 401 to whoever does not know the token."""
+    """Answers 401 to whoever does not know the token; only probes, which are told nothing, need none."""
 
     def __init__(self, app: ASGIApp, security: Security) -> None:
         self._app = app
         self._security = security
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and not scope["path"].startswith("/-/"):
             given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
             if not self._security.knows(given):
                 headers = [(b"www-authenticate", b"Bearer"), (b"content-length", b"0")]
