@@ -224,13 +224,13 @@ def test_the_batchs_baseline_comes_first_then_version_then_any():
 
 
 def test_a_new_baseline_keeps_equal_bins(built):
-    """After a retrain on inherited edges the windows and counters go on; the score is against the new shares."""
+    """After a retrain on inherited edges the windows go on; counters begin anew and never jump back up."""
     from pathlib import Path
 
     watched = Watched(built)
     watched.monitor.observe(batch(500))
     watched.monitor.tick()
-    before = watched.values(COUNTED, feature="amount")
+    assert sum(watched.values(COUNTED, feature="amount").values()) == 500
     retrained = Baseline.build(
         table(6000, seed=9, shift=0.3),
         model="fraud",
@@ -240,9 +240,11 @@ def test_a_new_baseline_keeps_equal_bins(built):
         edges_from=built,
     )
     watched.monitor.reload(Baselines([(Path("a"), retrained)]))
-    assert watched.values(COUNTED, feature="amount") == before
+    watched.monitor.observe(batch(30))
+    seen = [sum(select(watched.scrape(), COUNTED, feature="amount").values()) for _ in range(3)]
+    assert seen == [0, 30, 30]
     watched.monitor.tick()
-    assert watched.values("driftline_sidecar_window_rows")["1h"] == 500
+    assert watched.values("driftline_sidecar_window_rows")["1h"] == 530
     assert watched.values("driftline_model_version_info").keys() == {(retrained.id, "", "", "ready")}
 
 
@@ -264,6 +266,19 @@ def test_a_silent_version_leaves_after_the_longest_window():
     watched.clock.now += 31 * 86400
     watched.monitor.tick()
     assert set(watched.monitor.models) == {("fraud", "1")}
+
+
+def test_a_version_that_comes_back_begins_at_zero():
+    """What left and returns is a new series: shown at 0 before it rises."""
+    watched = Watched()
+    back = Batch(model="gone", version="1", rows=5, columns={"a": np.ones(5)})
+    watched.monitor.observe(back)
+    assert watched.values("driftline_predictions_total") == {(): 5}
+    watched.clock.now += 31 * 86400
+    watched.monitor.tick()
+    assert watched.values("driftline_predictions_total") == {}
+    watched.monitor.observe(back)
+    assert [select(watched.scrape(), "driftline_predictions_total") for _ in range(2)] == [{(): 0}, {(): 5}]
 
 
 def test_another_environment_and_another_task_are_counted(built):

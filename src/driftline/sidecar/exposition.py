@@ -96,6 +96,8 @@ class Exposition:
                 for key in model.tracks
             }
         self._constant = {key: kept for key, kept in self._constant.items() if key in live}
+        known = {key[:2] for key in live} | {(view.model.name, view.model.version) for view in models}
+        self._shown = {key for key in self._shown if key[:2] in known}
         return models
 
     def _view(self, model: ModelVersion, environment: str) -> _View:

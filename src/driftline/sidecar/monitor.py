@@ -59,7 +59,11 @@ class Track:
         return self.layout.baseline
 
     def inherit(self, older: Track) -> None:
-        """Take over what *older* counted of features whose bins are the same."""
+        """Take over what *older* holds in its windows of features whose bins are the same.
+
+        Not the totals: a counter that is shown at 0 and then at its old value has, for Prometheus, risen by
+        all of it again. It begins anew, as at a start.
+        """
         self.since = older.since
         places = {feature.name: number for number, feature in enumerate(older.layout.features)}
         for number, feature in enumerate(self.layout.features):
@@ -67,9 +71,8 @@ class Track:
             if there is None or not same_bins(feature, older.layout.features[there]):
                 continue
             here, old = self.layout.slices[number], older.layout.slices[there]
-            self.totals.values[here] = older.totals.values[old]
-            self.totals.faults[number] = older.totals.faults[there]
             self.fresh.values[here] = older.fresh.values[old]
+            self.fresh.faults[number] = older.fresh.faults[there]
             for name, window in self.windows.items():
                 window.values[:, here] = older.windows[name].values[:, old]
                 window.faults[:, number] = older.windows[name].faults[:, there]
