@@ -130,9 +130,9 @@ class Story:
             rang = f", rang +{told.rang[feature] - (told.shift or 0.0):.0f} s" if feature in told.rang else ""
             told_of = style(state + rang, _STATE_STYLES.get(state, "dim")) if state or rang else ""
             lines.append(f"  {feature:12} {drawn}  {told_of}".rstrip())
-        moving = "".join(f"; {feature} {state}" for feature, state in states.items())
+        alerts = f"; alerts: {', '.join(states)}" if states else ""
         top = f"PSI {timeline.named(timeline.by_score(scores)[:3], scores)}" if scores else "no score yet"
-        return lines, f"{head}; {top}{moving}"
+        return lines, f"{head}; {top}{alerts}"
 
     def _local(self) -> list[dict[str, float]]:
         """Return what each sidecar alone makes of the rows that it saw."""
@@ -153,11 +153,14 @@ class Story:
             f"before t0 {loud} had PSI {each} at the two sidecars, {merged[loud]:.2f} over both: they see two mixes"
             " of one population; counts add up, scores do not",
         )
+        if self.timeline.beside:
+            heard = ", ".join(sorted(self.timeline.beside))
+            screen.name("beside", f"{heard}: this machine was too busy to answer a scrape within a second")
         faults = timeline.faults(self.timeline, self.beforehand)
         for fault in faults:
             screen.name("WRONG", fault, "red")
         if not faults:
-            screen.name("RIGHT", "every large shift rang, no small one did, and nothing before t0", "green")
+            screen.name("RIGHT", "every large shift rang, no small one did, and none before t0", "green")
         return 1 if faults else 0
 
 

@@ -34,7 +34,9 @@ class Timeline:
         firing: t3, it fires.
         rang: When the phone told of each feature; the first is t4.
         call: The first call about a feature.
-        early: What the phone told before t0.
+        early: What the phone told of a model before t0.
+        beside: What it told of driftline itself, at any time: a second in which a busy machine answers no
+            scrape is twelve minutes on the demo's clock, and an alert that is right about them.
     """
 
     began: float
@@ -45,6 +47,7 @@ class Timeline:
     rang: dict[str, float] = field(default_factory=dict)
     call: Call | None = None
     early: list[str] = field(default_factory=list)
+    beside: set[str] = field(default_factory=set)
     _heard: int = 0
 
     def note(
@@ -75,14 +78,14 @@ class Timeline:
     def _hear(self, call: Call) -> None:
         if call.receiver == WATCHDOG:
             return
-        if self.shift is None or call.at < self.shift:
-            self.early.extend(
-                f"{a['labels']['alertname']} {a['labels'].get('feature', '')}" for a in call.alerts
-            )
-            return
         for alert in call.alerts:
-            feature = alert["labels"].get("feature")
-            if alert["labels"]["alertname"] == "ModelFeatureDrift" and feature:
+            labels = alert["labels"]
+            name, feature = labels["alertname"], labels.get("feature")
+            if "model" not in labels:
+                self.beside.add(name)
+            elif self.shift is None or call.at < self.shift:
+                self.early.append(f"{name} {feature or ''}".strip())
+            elif name == "ModelFeatureDrift" and feature:
                 self.call = self.call or call
                 self.rang.setdefault(feature, call.at)
 
