@@ -24,6 +24,8 @@ from pydantic import (
 from driftline.errors import ConfigurationError
 
 MAX_FILE_BYTES = 1 << 20
+RULES_WINDOWS = ("24h", "7d")
+"""The windows in which the shipped rules read how much panes differ."""
 UNOWNED = "unowned"
 UNKNOWN_TIER = "unknown"
 
@@ -207,6 +209,14 @@ class Config(_Settings):
         if not self.windows:
             raise ValueError('windows: none given, write for instance {"24h": 1h}')
         return self
+
+    @property
+    def unjudged(self) -> str | None:
+        """Return what keeps the shipped rules from a verdict, None when nothing does."""
+        missing = [name for name in RULES_WINDOWS if name not in self.windows]
+        if not missing:
+            return None
+        return f"windows: without {' and '.join(missing)} the shipped rules judge drift late or not at all"
 
     @property
     def longest_window(self) -> float:

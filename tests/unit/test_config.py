@@ -158,3 +158,10 @@ def test_paths_are_taken_from_the_files_folder(tmp_path):
 def test_durations(text, seconds):
     """A duration is written as Prometheus writes it."""
     assert config.parse_duration(text) == seconds
+
+
+def test_windows_that_the_rules_read_are_missed():
+    """A configuration without 24h or 7d works, and says that the shipped rules will not judge."""
+    assert parse("environment: a").unjudged is None
+    assert "without 7d" in parse("environment: a\nwindows: {24h: 1h}").unjudged
+    assert "without 24h and 7d" in parse("environment: a\nwindows: {1h: 5m}").unjudged

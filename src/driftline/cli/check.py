@@ -34,6 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     print(f"{arguments.config}: good, environment {read.environment}")
     odd = 0
+    if read.unjudged:
+        print(f"  {read.unjudged}")
+        odd += 1
     for baseline in baselines.all:
         settings = read.models.get(baseline.model)
         owner = settings.owner if settings else "unowned, not in models:"

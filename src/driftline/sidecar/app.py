@@ -81,6 +81,8 @@ class Sidecar:
             signal.signal(number, lambda *_: self._stopping.set())
         self.state.restore(self.monitor)
         self.monitor.tick()
+        if self.config.unjudged:
+            logger.warning(self.config.unjudged)
         try:
             self.receiver.start()
             self.web.start()

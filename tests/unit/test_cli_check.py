@@ -1,0 +1,43 @@
+"""driftline check-config says whether a sidecar would start, on what, and whether it runs."""
+
+import pytest
+
+from driftline.cli import main
+from watched import baseline
+
+
+@pytest.fixture
+def folder(tmp_path):
+    baseline().save(tmp_path / "baselines")
+    (tmp_path / "driftline.yaml").write_text("environment: prod\nmodels: {fraud: {owner: payments}}\n")
+    return tmp_path
+
+
+def test_a_good_configuration(folder, capsys):
+    """0, and a line for every model with its owner."""
+    assert main(["check-config", str(folder / "driftline.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert "good, environment prod" in said
+    assert "fraud 1: 4 features, payments" in said
+    assert "does not run" in said
+
+
+def test_what_is_odd_is_said(folder, capsys):
+    """1 for a baseline nobody owns, a model without a baseline, windows that the rules miss."""
+    (folder / "driftline.yaml").write_text("environment: prod\nwindows: {1h: 5m}\nmodels: {churn: {}}\n")
+    assert main(["check-config", str(folder / "driftline.yaml")]) == 1
+    said = capsys.readouterr().out
+    assert "fraud 1: 4 features, unowned, not in models:" in said
+    assert "churn: no baseline, it will be learning" in said
+    assert "without 24h and 7d" in said
+
+
+def test_what_cannot_start_is_2(folder, capsys):
+    """Every fault of the file, or of a baseline, on a line of its own."""
+    (folder / "driftline.yaml").write_text("environment: no\ncolour: red\n")
+    assert main(["check-config", str(folder / "driftline.yaml")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    (folder / "driftline.yaml").write_text("environment: prod\n")
+    (folder / "baselines" / "bad.json").write_text("{")
+    assert main(["check-config", str(folder / "driftline.yaml")]) == 2
+    assert "bad.json" in capsys.readouterr().err
