@@ -100,8 +100,9 @@ def test_a_child_that_ends_says_why(tmp_path):
 def test_a_child_that_is_never_ready(tmp_path):
     """A child that runs and does not answer is an error, and ends."""
     with Children(tmp_path) as children:
+        child = children.launch("x", "sleep", "60")
         with pytest.raises(ChildEnded, match=r"x was not ready within 0 s .*\n  x wrote nothing"):
-            children.start("x", "sleep", "60", ready="http://127.0.0.1:9/", within=0.2)
+            children.await_ready(child, "http://127.0.0.1:9/", within=0.2)
         children.check()
 
 

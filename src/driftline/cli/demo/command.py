@@ -97,7 +97,7 @@ def show(screen: Screen, *, keep: bool) -> int:
         for what in missing:
             screen.name("", str(what), "yellow")
         if keep:
-            screen.name("kept", "all of it is still running; Ctrl-C ends it")
+            screen.name("kept", "all of it is still running, at the addresses above; Ctrl-C ends it")
             with contextlib.suppress(KeyboardInterrupt):
                 story.keep()
     return code

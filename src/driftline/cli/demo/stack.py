@@ -28,6 +28,9 @@ _TIED = Path(__file__).with_name("tied.py")
 _SHOWN_LINES = 20
 _STOP_SECONDS = 5.0
 
+READY_SECONDS = 60.0
+"""How long a program may take to answer: a busy machine's import of scikit-learn takes ten."""
+
 
 class ChildEnded(DriftlineError):
     """A program ended, or was not ready in time; the text ends with the last lines of its log."""
@@ -78,25 +81,23 @@ class Children:
             child.process.wait()
         self._running.clear()
 
-    def start(
-        self,
-        name: str,
-        *command: str | Path,
-        ready: str,
-        within: float = 30.0,
-        environment: Mapping[str, str] | None = None,
-    ) -> Child:
-        """Start *command* and wait until the address *ready* answers 200.
+    def start(self, name: str, *command: str | Path, ready: str) -> Child:
+        """Launch *command* and wait until the address *ready* answers.
+
+        Raises:
+            ChildEnded: It did not get ready.
+        """
+        child = self.launch(name, *command)
+        self.await_ready(child, ready)
+        return child
+
+    def launch(self, name: str, *command: str | Path, environment: Mapping[str, str] | None = None) -> Child:
+        """Start *command* and do not wait.
 
         Args:
             name: What it is called in errors, and its log's name.
             command: The program and its arguments.
-            ready: Address to ask.
-            within: Seconds it may take.
             environment: Variables added to ours.
-
-        Raises:
-            ChildEnded: It did not get ready.
         """
         log = self.folder / f"{name}.log"
         tied = (sys.executable, "-I", "-S", str(_TIED), str(os.getpid()))
@@ -112,13 +113,22 @@ class Children:
             )
         child = Child(name, process, log)
         self._running.append(child)
+        return child
+
+    def await_ready(self, child: Child, address: str, *, within: float = READY_SECONDS) -> None:
+        """Wait until *address* answers 200.
+
+        Raises:
+            ChildEnded: It does not *within* so many seconds, or a child has ended.
+        """
         deadline = time.monotonic() + within
-        while not answers(ready):
+        while not answers(address):
             self.check()
             if time.monotonic() > deadline:
-                raise ChildEnded(f"{name} was not ready within {within:.0f} s ({ready})\n{child.said()}")
+                raise ChildEnded(
+                    f"{child.name} was not ready within {within:.0f} s ({address})\n{child.said()}"
+                )
             time.sleep(0.05)
-        return child
 
     def stop(self, child: Child, number: signal.Signals = signal.SIGTERM) -> int:
         """End one of them with SIGTERM, or the signal given; return its exit code."""

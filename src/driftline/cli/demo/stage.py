@@ -74,33 +74,38 @@ def instances(children: stack.Children, model: Any, baseline: Baseline) -> list[
     (folder / "baselines").mkdir()
     baseline.save(folder / "baselines")
     (folder / "model.pickle").write_bytes(pickle.dumps(model))
-    started = []
-    for name in INSTANCES:
-        port, otlp, scraped = stack.free_ports(3)
+    ports = stack.free_ports(3 * len(INSTANCES))
+    started, services = [], []
+    for name, port, otlp, scraped in zip(INSTANCES, ports[0::3], ports[1::3], ports[2::3], strict=True):
         instance = Instance(name, port, f"127.0.0.1:{scraped}")
-        config = folder / f"driftline-{name}.yaml"
-        windows = (
-            f"{scaled_duration(length, FACTOR)}: {scaled_duration(pane, FACTOR)}"
-            for length, pane in _WINDOWS.items()
-        )
-        config.write_text(
-            _DRIFTLINE_YAML.format(
-                name=name, otlp=otlp, metrics=instance.metrics, windows=", ".join(windows), model=NAME
-            )
-        )
-        stack.sidecar(children, config, metrics=instance.metrics, name=f"sidecar-{name}")
-        children.start(
+        service = children.launch(
             f"service-{name}",
             *(sys.executable, "-m", "driftline.cli.demo.service", str(port), folder / "model.pickle"),
-            ready=f"http://127.0.0.1:{port}/",
             environment={
                 "DRIFTLINE_ENDPOINT": f"http://127.0.0.1:{otlp}",
                 "OTEL_SERVICE_NAME": NAME,
                 "OMP_NUM_THREADS": "1",  # one row a call: the trees' threads would only wait for each other
             },
         )
+        services.append((service, f"http://127.0.0.1:{port}/"))
+        config = folder / f"driftline-{name}.yaml"
+        config.write_text(
+            _DRIFTLINE_YAML.format(
+                name=name, otlp=otlp, metrics=instance.metrics, windows=_windows(), model=NAME
+            )
+        )
+        stack.sidecar(children, config, metrics=instance.metrics, name=f"sidecar-{name}")
         started.append(instance)
+    for service, address in services:
+        children.await_ready(service, address)
     return started
+
+
+def _windows() -> str:
+    return ", ".join(
+        f"{scaled_duration(length, FACTOR)}: {scaled_duration(pane, FACTOR)}"
+        for length, pane in _WINDOWS.items()
+    )
 
 
 def watchers(children: stack.Children, scraped: list[Instance], phone: Phone) -> tuple[str, str]:
