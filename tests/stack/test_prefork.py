@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -106,15 +108,54 @@ def test_fork_while_sending(receiver):
 
 
 def test_fork_inside_a_call(receiver):
-    """A call that forks counts in the parent, once; the child's copy of it harms nobody."""
+    """A call that forks counts in the parent, once; in the child it ends, though a lock was held at the fork."""
     recorder = Recorder("m", "1", settings=Settings(endpoint=receiver.endpoint))
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with recorder.outlet.sender.buffer._lock:
+            held.set()
+            done.wait(30)
+
     with recorder.call(np.ones((1, 1))):
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert held.wait(10)
         pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(10)  # waiting for a thread that is not here would last for ever
+        else:
+            done.set()
+            thread.join()
     if pid == 0:
         os._exit(0 if driftline.flush(0) else 1)
     assert ended_well(pid)
     assert driftline.flush(20)
     assert receiver.rows() == 1
+
+
+def test_inherited_connection_is_closed(receiver):
+    """A child keeps no hold on the parent's connection, and the parent's goes on."""
+    recorder = Recorder("m", "1", settings=Settings(endpoint=receiver.endpoint))
+    with recorder.call(np.ones((1, 1))):
+        pass
+    assert driftline.flush(20)
+    descriptor = recorder.outlet.sender._transport._connection.sock.fileno()
+
+    def work():
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            return
+        raise AssertionError
+
+    assert ended_well(in_child(work))
+    with recorder.call(np.ones((1, 1))):
+        pass
+    assert driftline.flush(20)
+    assert recorder.outlet.sender._transport._connection.sock.fileno() == descriptor
+    assert receiver.rows() == 2
 
 
 def test_rows_leave_at_exit(receiver):
