@@ -1,0 +1,205 @@
+"""The training data of one model and version."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from driftline.baseline import build, file
+from driftline.baseline.bins import digest
+from driftline.errors import BaselineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from driftline.baseline.feature import FeatureBaseline
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".baseline.json"
+MAX_FILE_BYTES = 64 << 20
+FEW_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Baseline:
+    """The training data of one model and version, feature by feature.
+
+    Attributes:
+        model: The model's name.
+        version: Its version, ``*`` for any.
+        task: One of ``names.TASKS``; None where nothing tells it.
+        created: When it was built, in UTC, such as ``2026-01-31T12:00:00Z``.
+        dataset_version: What the training data is called, or None.
+        rows: How many rows the training data had.
+        fallback: Whether versions without a baseline of their own are counted on it.
+        features: Inputs and outputs by name, in the data's order, outputs last.
+        skipped: Why a column was left out, by name.
+        id: SHA-256 of the canonical JSON without ``id`` and ``created``.
+    """
+
+    model: str
+    version: str
+    task: str | None
+    created: str
+    dataset_version: str | None
+    rows: int
+    fallback: bool
+    features: Mapping[str, FeatureBaseline]
+    skipped: Mapping[str, str]
+    id: str
+
+    @classmethod
+    def build(
+        cls,
+        data: Any,
+        *,
+        model: str,
+        version: str = "*",
+        task: str | None = None,
+        prediction: str | None = None,
+        score: str | Sequence[str] | Mapping[str, str] | None = None,
+        features: Iterable[str] | None = None,
+        ignore: Iterable[str] = (),
+        categorical: Iterable[str] = (),
+        ground_truth: str | None = None,
+        edges_from: Baseline | Path | str | None = None,
+        dataset_version: str | None = None,
+        fallback: bool = False,
+        created: dt.datetime | None = None,
+    ) -> Baseline:
+        """Build the baseline of training *data*; equal rows in any order give an equal id.
+
+        What is skipped, and what is odd, is logged as a warning.
+
+        Args:
+            data: A pandas DataFrame, an Arrow table, a dictionary of columns, a two-dimensional array
+                (its columns are ``x0``, ``x1``, ...), or a path to Parquet or CSV.
+            model: The model's name, as the service says it.
+            version: Its version; ``*`` serves every version without a baseline of its own.
+            task: One of ``names.TASKS``; else classification where a score is given or the prediction is
+                text, boolean or at most 20 whole numbers, and regression otherwise.
+            prediction: The column of what the model predicted for these rows.
+            score: The column of its score; for several, their names or a mapping from class to column.
+            features: The columns to watch, however they look; else all that are neither named here in
+                another role nor look like ids, e-mail addresses or time stamps.
+            ignore: Columns to leave out.
+            categorical: Columns that are categories, whatever holds them.
+            ground_truth: The column of what turned out to be so; it is no feature.
+            edges_from: An older baseline, or its file, whose bins are kept: else a retrain erases last
+                week's reference. Features that it lacks or that have become something else get new bins.
+            dataset_version: What the training data is called.
+            fallback: Count versions that have no baseline on this one.
+            created: When it was built; now where it is not given.
+
+        Raises:
+            BaselineError: The data cannot be read, or a column that was named is not there or cannot be
+                what it was named as; every fault is named.
+        """
+        older = cls.load(edges_from) if isinstance(edges_from, Path | str) else edges_from
+        found = build.build(
+            data,
+            model=model,
+            version=version,
+            task=task,
+            prediction=prediction,
+            score=score,
+            features=features,
+            ignore=ignore,
+            categorical=categorical,
+            ground_truth=ground_truth,
+            older=older.features if older else {},
+        )
+        moment = (created or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+        baseline = cls(
+            model=model,
+            version=version,
+            created=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            dataset_version=dataset_version,
+            fallback=fallback,
+            id="",
+            **found,
+        )
+        for name, why in baseline.skipped.items():
+            logger.warning("%s: skipped, as it %s", name, why)
+        for line in baseline.oddities():
+            logger.warning("%s", line)
+        return replace(baseline, id=digest(file.tree(baseline)))
+
+    def oddities(self) -> list[str]:
+        """Return what makes scores against this baseline less telling than they could be, a line each."""
+        few = f"built from {self.rows} rows; drift is judged well from {FEW_ROWS} on"
+        found = [few] if self.rows < FEW_ROWS else []
+        return found + [f"{f.name}: {line}" for f in self.features.values() for line in f.oddities()]
+
+    def to_json(self) -> str:
+        """Return what the baseline's file holds."""
+        return file.dumps(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Baseline:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            BaselineError: It is no sound baseline; every fault is named.
+        """
+        return cls(**file.loads(text))
+
+    def save(self, path: Path | str) -> Path:
+        """Write the baseline, whole or not at all, and return its file.
+
+        Args:
+            path: A ``.json`` file, or a folder, which need not exist; there the file is called
+                ``<model>@<version>.baseline.json``, all but letters, digits, ``.``, ``_`` and ``-``
+                percent-encoded.
+
+        Raises:
+            BaselineError: It cannot be written.
+        """
+        path = Path(path)
+        if path.suffix != ".json" or path.is_dir():
+            path /= f"{_quoted(self.model)}@{_quoted(self.version)}{SUFFIX}"
+        aside = path.with_name(f"{path.name}.{os.getpid()}.new")  # no .json, which a sidecar would read
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with aside.open("w", encoding="utf-8", newline="\n") as written:
+                    written.write(self.to_json())
+                    written.flush()
+                    os.fsync(written.fileno())
+                aside.replace(path)
+            finally:
+                aside.unlink(missing_ok=True)
+        except OSError as error:
+            raise BaselineError(f"{path}: cannot be written: {error.strerror}") from error
+        return path
+
+    @classmethod
+    def load(cls, path: Path | str) -> Baseline:
+        """Read a baseline's file.
+
+        Raises:
+            BaselineError: It cannot be read or is no sound baseline; every fault is named.
+        """
+        try:
+            with Path(path).open("rb") as opened:
+                raw = opened.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise BaselineError(f"{path}: cannot be read: {error.strerror}") from error
+        if len(raw) > MAX_FILE_BYTES:
+            raise BaselineError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB, which no baseline is")
+        try:
+            return cls.from_json(raw.decode())
+        except BaselineError as error:
+            raise BaselineError([f"{path}: {fault}" for fault in error.faults]) from error
+        except UnicodeDecodeError as error:
+            raise BaselineError(f"{path}: is no JSON: it is not UTF-8") from error
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="").replace("~", "%7E")

@@ -1,0 +1,162 @@
+"""Training data, wherever it lies, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from driftline.baseline.kinds import Unfit
+from driftline.columns import Coded, of
+from driftline.errors import BaselineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from driftline.columns import Column
+
+
+class Table(NamedTuple):
+    """Columns that are read one at a time: a file of many never lies in memory whole.
+
+    Attributes:
+        names: The columns' names; of two that are equal ``column`` gives the last.
+        rows: How many rows there are.
+        column: Reads one; raises Unfit where it holds neither numbers nor text.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    column: Callable[[str], Column]
+
+
+def open_table(data: Any) -> Table:
+    """Return the columns of *data*: a DataFrame, an Arrow table, a dictionary of columns, an array, a path.
+
+    Raises:
+        BaselineError: It is something else, cannot be read, or what reads it is not installed.
+    """
+    if isinstance(data, str | Path):
+        return _file(Path(data))
+    if isinstance(data, np.ndarray) and data.ndim == 2:
+        data = {f"x{number}": values for number, values in enumerate(data.T)}
+    if isinstance(data, Mapping):
+        held = {str(name): values for name, values in data.items()}
+        sizes = {name: len(values) for name, values in held.items()}
+        if len(set(sizes.values())) > 1:
+            raise BaselineError(f"the columns are of different lengths: {sizes}")
+        return Table(tuple(map(str, data)), next(iter(sizes.values()), 0), lambda name: _column(held[name]))
+    if _is_from("pyarrow", data) and hasattr(data, "column_names"):
+        place = {name: number for number, name in enumerate(data.column_names)}
+        return Table(tuple(data.column_names), data.num_rows, lambda name: _arrow(data.column(place[name])))
+    if _is_from("pandas", data) and hasattr(data, "columns"):
+        place = {str(name): number for number, name in enumerate(data.columns)}
+        return Table(
+            tuple(map(str, data.columns)), len(data), lambda name: _series(data.iloc[:, place[name]])
+        )
+    raise BaselineError(
+        f"the data is a {type(data).__name__}; give a DataFrame, an Arrow table, a dictionary of columns or a path"
+    )
+
+
+def _is_from(package: str, value: Any) -> bool:
+    return any(kind.__module__.partition(".")[0] == package for kind in type(value).__mro__)
+
+
+def _file(path: Path) -> Table:
+    try:
+        import pyarrow as pa
+        from pyarrow import csv, dataset
+    except ImportError as error:
+        raise BaselineError(f"{path}: to read it takes pyarrow: pip install 'driftline[baseline]'") from error
+    try:
+        if path.suffix.lower() == ".csv":
+            return open_table(csv.read_csv(path))
+        source = dataset.dataset(path, format="parquet")
+        rows = source.count_rows()
+    except FileNotFoundError as error:
+        raise BaselineError(f"{path}: there is no such file") from error
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise BaselineError(
+            f"{path}: is neither Parquet nor a .csv file that can be read: {reason}"
+        ) from error
+
+    def column(name: str) -> Column:
+        try:
+            read = source.to_table(columns={"column": dataset.field(name)})
+        except (OSError, pa.ArrowException) as error:
+            raise BaselineError(f"{path}: column {name!r} cannot be read: {error}") from error
+        return _arrow(read.column("column"))
+
+    return Table(tuple(source.schema.names), rows, column)
+
+
+def _column(values: Any) -> Column:
+    if isinstance(values, Coded):
+        return values
+    if _is_from("pandas", values):
+        return _series(values)
+    if _is_from("pyarrow", values):
+        return _arrow(values)
+    return _array(values) if isinstance(values, np.ndarray) else of(values)
+
+
+def _array(values: NDArray[Any]) -> Column:
+    if values.ndim != 1:
+        raise Unfit(f"holds {values.ndim} dimensions, not one value a row")
+    kind = values.dtype.kind
+    if kind in "fiub" and not isinstance(values, np.ma.MaskedArray):
+        return values
+    if kind in "mM":
+        raise Unfit("holds points in time; give what the model gets, such as the hour")
+    if kind in "SVc":
+        raise Unfit(f"holds {values.dtype.name}, which is neither number nor text")
+    return of(values.tolist())
+
+
+def _series(series: Any) -> Column:
+    if isinstance(series.dtype, np.dtype):
+        return _array(series.to_numpy())
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise BaselineError(
+            f"to read pandas' {series.dtype} takes pyarrow: pip install 'driftline[baseline]'"
+        ) from error
+    try:
+        return _arrow(pa.array(series, from_pandas=True))
+    except (pa.ArrowException, TypeError) as error:
+        raise Unfit(f"holds {series.dtype}, which is neither number nor text") from error
+
+
+def _arrow(values: Any) -> Column:
+    import pyarrow as pa
+
+    kinds, kind = pa.types, values.type
+    if isinstance(values, pa.Array):
+        values = pa.chunked_array([values])
+    if kinds.is_dictionary(kind):
+        return _arrow(values.cast(kind.value_type))
+    if kinds.is_temporal(kind):
+        raise Unfit("holds points in time; give what the model gets, such as the hour")
+    if kinds.is_decimal(kind):
+        return _arrow(values.cast(pa.float64()))
+    if kinds.is_null(kind):
+        return np.full(len(values), np.nan)
+    if kinds.is_boolean(kind):
+        return of(values.to_pylist())
+    if kinds.is_integer(kind) or kinds.is_floating(kind):
+        read: NDArray[Any] = values.to_numpy()
+        return read
+    if kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind):
+        coded = values.cast(pa.large_string()).dictionary_encode().combine_chunks()
+        chunks = coded.chunks if isinstance(coded, pa.ChunkedArray) else [coded]
+        texts = chunks[0].dictionary.to_pylist() if chunks else []
+        codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks]
+        return Coded(np.concatenate(codes or [np.empty(0, np.int64)]), tuple(texts))
+    raise Unfit(f"holds {kind}, which is neither number nor text")
