@@ -115,8 +115,8 @@ class Timeline:
             rings = f"+{after:.0f} s  the phone rings ({self.call.receiver}), {hours}:"
             lines.append(_line(self.began, self.call.at, "t4", rings))
             lines += wrapped(self.call.alerts[0]["annotations"]["description"], " " * 19, 100)
-            rang = ", ".join(f"{feature} +{at - shift:.0f} s" for feature, at in self.rang.items())
-            lines += wrapped(f"it rang for {rang}", " " * 19, 100)
+            rang = ", ".join(f"{feature} +{at - shift:.0f}" for feature, at in self.rang.items())
+            lines += wrapped(f"it rang for {rang} s", " " * 19, 100)
         return lines
 
 
