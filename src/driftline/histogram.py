@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from driftline.errors import EdgesDiffer, EmptyHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+_LARGEST = float(np.finfo(np.float64).max)
 _FEW = 4
 """Up to so many values a bin, each is sought among the edges: 3 us for one row where the other way takes 14."""
 
@@ -25,11 +27,13 @@ class Histogram:
         edges: Shape (bins + 1,), strictly increasing; a bin is ``(edges[b], edges[b + 1]]``.
         counts: Shape (bins,), how many values fell into each bin.
         sums: Shape (bins,), the sum of those values; None where no sums are kept.
+        stddev: Of the values of a baseline, where a statistic needs it as its unit.
     """
 
     edges: NDArray[np.float64]
     counts: NDArray[Any]
     sums: NDArray[np.float64] | None = None
+    stddev: float | None = None
 
     @property
     def total(self) -> float:
@@ -50,20 +54,27 @@ def count(
     (array([2, 1]), array([3., 3.]))
 
     Returns:
-        Counts and sums, each of shape (bins,). The sum of values near the end of float64 may be infinite.
+        Counts and sums, each of shape (bins,); a sum beyond float64 is held at its end.
     """
     bins = len(edges) - 1
-    ordered = np.sort(values)
-    if len(ordered) <= _FEW * bins:
-        place = np.searchsorted(edges[1:-1], ordered)
-        return np.bincount(place, minlength=bins), np.bincount(place, ordered, minlength=bins)
-    bounds = np.concatenate(([0], np.searchsorted(ordered, edges[1:-1], side="right"), [len(ordered)]))
+    ordered = values.copy()
+    ordered.sort()  # in its own type: half the time for float32
+    ordered = ordered.astype(np.float64, copy=False)
+    huge = len(ordered) and max(-ordered[0], ordered[-1]) > _LARGEST / len(ordered)
+    if huge or len(ordered) <= _FEW * bins:
+        place = edges[1:-1].searchsorted(ordered)
+        sums: NDArray[Any] = np.bincount(place, ordered, bins)
+        if huge:
+            end = np.nextafter(_LARGEST / len(ordered), 0)  # so that the product is not rounded beyond
+            held = np.bincount(place, ordered / len(ordered), bins).clip(-end, end) * len(ordered)
+            sums = np.where(np.isfinite(sums), sums, held)
+        return np.bincount(place, minlength=bins), sums
+    bounds = np.concatenate(([0], ordered.searchsorted(edges[1:-1], side="right"), [len(ordered)]))
     counts = np.diff(bounds)
     sums = np.zeros(bins)
     filled = counts > 0
-    with np.errstate(over="ignore"):
-        # reduceat sums from each start to the next: the starts of the filled bins touch each other
-        sums[filled] = np.add.reduceat(ordered.astype(np.float64, copy=False), bounds[:-1][filled])
+    # reduceat sums from each start to the next: the starts of the filled bins touch each other
+    sums[filled] = np.add.reduceat(ordered, bounds[:-1][filled])
     return counts, sums
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ class Bins(NamedTuple):
     def members(self) -> list[tuple[str, ...]]:
         """Return the categories in each fold bin."""
         starts = np.searchsorted(self.fold, np.arange(len(self.labels) + 1)).tolist()
-        return [self.categories[start:end] for start, end in zip(starts, starts[1:], strict=False)]
+        return [self.categories[start:end] for start, end in pairwise(starts)]
 
 
 BOOLEAN = Bins(np.empty(0), TRUTHS, np.arange(2), TRUTHS)

@@ -227,7 +227,7 @@ def _filled(name: str, column: Column, kind: Kind, layout: Bins) -> FeatureBasel
     return replace(
         empty,
         counts=found.values,
-        sums=np.clip(found.sums, -file.LARGEST, file.LARGEST),
+        sums=found.sums,
         ratios=bins.smoothed(layout.folded(found.values)),
         values=int(found.values.sum()),
         faults={fault: faults[fault] for fault in names.FAULTS_OF_KIND[kind]},
