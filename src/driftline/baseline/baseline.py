@@ -186,8 +186,11 @@ class Baseline:
         Raises:
             BaselineError: It cannot be read or is no sound baseline; every fault is named.
         """
+        path = Path(path)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise BaselineError(f"{path}: is no file")
         try:
-            with Path(path).open("rb") as opened:
+            with path.open("rb") as opened:
                 raw = opened.read(MAX_FILE_BYTES + 1)
         except OSError as error:
             raise BaselineError(f"{path}: cannot be read: {error.strerror}") from error

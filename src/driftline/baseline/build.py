@@ -64,6 +64,7 @@ def build(
     ignored, categoric = _listed("ignore", ignore), _listed("categorical", categorical)
     chosen = [n for n in table.names if n not in roles and n not in ignored] if asked is None else asked
     faults = _naming_faults(table, chosen, [*roles, *ignored, *categoric])
+    faults += [f"feature {n!r} is named in another role, too" for n in asked or () if n in (*roles, *ignored)]
     faults += [
         f"{what} must be text of 1 to {names.MAX_MODEL_BYTES} bytes, not {value!r}"
         for what, value in (("model", model), ("version", version))
@@ -82,7 +83,8 @@ def build(
             column = table.column(name)
             if not explicit and name not in older:
                 refuse_personal(name, column)
-            kind: Kind | None = "categorical" if name in categoric and kind_of(column) != "boolean" else None
+            said = name in categoric or name in table.categorical
+            kind: Kind | None = "categorical" if said and kind_of(column) != "boolean" else None
             built[name] = _feature(name, column, kind, older.get(name))
         except Unfit as reason:
             if explicit:
@@ -162,13 +164,15 @@ def _prediction_kind(column: Column, task: str) -> Kind:
 def _feature(name: str, column: Column, kind: Kind | None, older: FeatureBaseline | None) -> FeatureBaseline:
     """Return the baseline of *column* on the bins of *older* where they suit it, else on its own.
 
+    One bin is nothing to keep: what was constant gets bins of its own, silently.
+
     Args:
         name: The feature's name.
         column: Its training data.
         kind: What it is, where that was said.
         older: Its older baseline, if it has one.
     """
-    if older is not None and kind in (None, older.kind) and older.values:
+    if older is not None and kind in (None, older.kind) and len(older.bins) > 1:
         kept = older.count(column)
         present = len(column) - int(kept.faults[names.FAULTS.index(names.MISSING)])
         if 2 * kept.values.sum() > present:

@@ -94,8 +94,7 @@ def _look_of_numbers(name: str, column: Column) -> str | None:
     unit = 1000.0**thousands  # seconds, or their thousandths, millionths, billionths
     if 0 <= thousands <= 3 and _YEAR_2000 * unit <= distinct[0] and distinct[-1] < _YEAR_2050 * unit:
         return "time stamps: numbers of seconds since 1970, or of parts of them"
-    whole = isinstance(column, np.ndarray) and column.dtype.kind in "iu"
-    if not whole or len(distinct) < 0.99 * len(values):
+    if (distinct % 1).any() or len(distinct) < 0.99 * len(values):
         return None
     if distinct[-1] - distinct[0] < 1.5 * len(values):
         return "ids: whole numbers that run on from row to row"

@@ -27,11 +27,13 @@ class Table(NamedTuple):
         names: The columns' names; of two that are equal ``column`` gives the last.
         rows: How many rows there are.
         column: Reads one; raises Unfit where it holds neither numbers nor text.
+        categorical: Those that the data itself says are categories.
     """
 
     names: tuple[str, ...]
     rows: int
     column: Callable[[str], Column]
+    categorical: frozenset[str] = frozenset()
 
 
 def open_table(data: Any) -> Table:
@@ -45,22 +47,55 @@ def open_table(data: Any) -> Table:
     if isinstance(data, np.ndarray) and data.ndim == 2:
         data = {f"x{number}": values for number, values in enumerate(data.T)}
     if isinstance(data, Mapping):
-        held = {str(name): values for name, values in data.items()}
-        sizes = {name: len(values) for name, values in held.items()}
-        if len(set(sizes.values())) > 1:
-            raise BaselineError(f"the columns are of different lengths: {sizes}")
-        return Table(tuple(map(str, data)), next(iter(sizes.values()), 0), lambda name: _column(held[name]))
-    if _is_from("pyarrow", data) and hasattr(data, "column_names"):
-        place = {name: number for number, name in enumerate(data.column_names)}
-        return Table(tuple(data.column_names), data.num_rows, lambda name: _arrow(data.column(place[name])))
-    if _is_from("pandas", data) and hasattr(data, "columns"):
-        place = {str(name): number for number, name in enumerate(data.columns)}
-        return Table(
-            tuple(map(str, data.columns)), len(data), lambda name: _series(data.iloc[:, place[name]])
-        )
+        return _mapping(data)
+    if _is_from("pandas", data):
+        if hasattr(data, "columns"):
+            return _frame(data)
+    elif hasattr(data, "__arrow_c_stream__"):
+        pa = _pyarrow(f"a {type(data).__name__}")
+        return _arrow_table(data if isinstance(data, pa.Table) else pa.table(data))
     raise BaselineError(
         f"the data is a {type(data).__name__}; give a DataFrame, an Arrow table, a dictionary of columns or a path"
     )
+
+
+def _pyarrow(what: str) -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise BaselineError(f"to read {what} takes pyarrow: pip install 'driftline[baseline]'") from error
+    return pa
+
+
+def _mapping(data: Mapping[Any, Any]) -> Table:
+    held = {
+        str(name): values if hasattr(values, "__len__") else list(values) for name, values in data.items()
+    }
+    sizes = {name: len(values) for name, values in held.items()}
+    if len(set(sizes.values())) > 1:
+        shown = ", ".join(f"{name} {size}" for name, size in list(sizes.items())[:10])
+        raise BaselineError(f"the columns are of different lengths: {shown}")
+    return Table(tuple(map(str, data)), max(sizes.values(), default=0), lambda name: _column(held[name]))
+
+
+def _frame(frame: Any) -> Table:
+    titles = tuple(map(str, frame.columns))
+    place = {name: number for number, name in enumerate(titles)}
+    said = frozenset(name for name, kind in zip(titles, frame.dtypes, strict=True) if str(kind) == "category")
+    return Table(titles, len(frame), lambda name: _series(frame.iloc[:, place[name]]), said)
+
+
+def _arrow_table(table: Any) -> Table:
+    place = {name: number for number, name in enumerate(table.schema.names)}
+    titles, said = _told(table.schema)
+    return Table(titles, table.num_rows, lambda name: _arrow(table.column(place[name])), said)
+
+
+def _told(schema: Any) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the names of columns, without pandas' index, and which are categories as pandas writes them."""
+    pa = _pyarrow("a file")
+    titles = tuple(name for name in schema.names if not name.startswith("__index_level_"))
+    return titles, frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
 
 
 def _is_from(package: str, value: Any) -> bool:
@@ -68,18 +103,18 @@ def _is_from(package: str, value: Any) -> bool:
 
 
 def _file(path: Path) -> Table:
+    pa = _pyarrow(str(path))
+    from pyarrow import csv, dataset
+
+    if not path.exists():
+        raise BaselineError(f"{path}: there is no such file")
+    if not path.is_file() and not path.is_dir():  # a pipe would be waited for
+        raise BaselineError(f"{path}: is no file")
     try:
-        import pyarrow as pa
-        from pyarrow import csv, dataset
-    except ImportError as error:
-        raise BaselineError(f"{path}: to read it takes pyarrow: pip install 'driftline[baseline]'") from error
-    try:
-        if path.suffix.lower() == ".csv":
-            return open_table(csv.read_csv(path))
+        if ".csv" in [suffix.lower() for suffix in path.suffixes]:  # .csv.gz as well
+            return _arrow_table(csv.read_csv(path))
         source = dataset.dataset(path, format="parquet")
         rows = source.count_rows()
-    except FileNotFoundError as error:
-        raise BaselineError(f"{path}: there is no such file") from error
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise BaselineError(
@@ -93,7 +128,8 @@ def _file(path: Path) -> Table:
             raise BaselineError(f"{path}: column {name!r} cannot be read: {error}") from error
         return _arrow(read.column("column"))
 
-    return Table(tuple(source.schema.names), rows, column)
+    titles, said = _told(source.schema)
+    return Table(titles, rows, column, said)
 
 
 def _column(values: Any) -> Column:
@@ -122,12 +158,7 @@ def _array(values: NDArray[Any]) -> Column:
 def _series(series: Any) -> Column:
     if isinstance(series.dtype, np.dtype):
         return _array(series.to_numpy())
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise BaselineError(
-            f"to read pandas' {series.dtype} takes pyarrow: pip install 'driftline[baseline]'"
-        ) from error
+    pa = _pyarrow(f"pandas' {series.dtype}")
     try:
         return _arrow(pa.array(series, from_pandas=True))
     except (pa.ArrowException, TypeError) as error:
@@ -135,8 +166,7 @@ def _series(series: Any) -> Column:
 
 
 def _arrow(values: Any) -> Column:
-    import pyarrow as pa
-
+    pa = _pyarrow("Arrow's columns")
     kinds, kind = pa.types, values.type
     if isinstance(values, pa.Array):
         values = pa.chunked_array([values])
@@ -153,7 +183,7 @@ def _arrow(values: Any) -> Column:
     if kinds.is_integer(kind) or kinds.is_floating(kind):
         read: NDArray[Any] = values.to_numpy()
         return read
-    if kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind):
+    if str(kind) in ("string", "large_string", "string_view"):
         coded = values.cast(pa.large_string()).dictionary_encode().combine_chunks()
         chunks = coded.chunks if isinstance(coded, pa.ChunkedArray) else [coded]
         texts = chunks[0].dictionary.to_pylist() if chunks else []
