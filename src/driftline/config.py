@@ -21,7 +21,9 @@ from pydantic import (
     model_validator,
 )
 
+from driftline.drift import DEFAULT_STATISTICS
 from driftline.errors import ConfigurationError
+from driftline.statistics import STATISTICS
 
 MAX_FILE_BYTES = 1 << 20
 RULES_WINDOWS = ("24h", "7d")
@@ -65,6 +67,12 @@ def _is_address(value: str) -> str:
     return value
 
 
+def _is_statistic(value: str) -> str:
+    if value not in STATISTICS:
+        raise ValueError(f'"{value}" is no statistic, there are {", ".join(STATISTICS)}')
+    return value
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
@@ -75,6 +83,7 @@ def _shown(value: Any) -> str:
 
 Duration = Annotated[float, BeforeValidator(_as_duration)]
 Address = Annotated[StrictStr, AfterValidator(_is_address)]
+Statistic = Annotated[StrictStr, AfterValidator(_is_statistic)]
 Priority = Literal["P1", "P2", "P3", "P4"]
 Count = Annotated[StrictInt, Field(ge=1)]
 Score = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -186,8 +195,8 @@ class Model(_Settings):
 class Config(_Settings):
     """The whole of ``driftline.yaml``.
 
-    ``windows`` maps a window's name, which is also its length, to the length of its panes; ``declared``
-    names the models that the file describes.
+    ``windows`` maps a window's name, which is also its length, to the length of its panes; ``statistics``
+    are the drift scores that this sidecar shows of its own rows.
     """
 
     environment: Annotated[StrictStr, Field(min_length=1, max_length=128)]
@@ -196,6 +205,7 @@ class Config(_Settings):
     state: State = State()
     windows: dict[StrictStr, Duration] = {"1h": 300.0, "24h": 3600.0, "7d": 21600.0, "30d": 86400.0}
     limits: Limits = Limits()
+    statistics: list[Statistic] = [*DEFAULT_STATISTICS]
     models: dict[StrictStr, Model] = {}
 
     @model_validator(mode="after")

@@ -9,18 +9,21 @@ import numpy as np
 
 from driftline.histogram import Histogram, fold
 from driftline.names import FAULTS, MISSING
-from driftline.statistics import STATISTICS
+from driftline.statistics import ON_FINE, ON_FOLD
+from driftline.statistics.chi_square import chi_square, p_value
 from driftline.statistics.overdispersion import overdispersion
 from driftline.window import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from driftline.baseline import Baseline, FeatureBaseline
     from driftline.columns import Column
     from driftline.window import Window
+
+DEFAULT_STATISTICS = ("psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,16 @@ class DriftScore:
         values: How many values the window holds in a bin; without any there is no score.
         scores: Drift score by statistic.
         overdispersion: phi of the window's panes; None where it cannot be told yet.
+        p_value: How often chance alone moves a feature so far; None while there is no phi.
+        mean: Of the window's values, cut to the baseline's range; None for categories.
     """
 
     feature: str
     values: int
     scores: Mapping[str, float]
     overdispersion: float | None
+    p_value: float | None
+    mean: float | None
 
 
 class Layout:
@@ -61,10 +68,10 @@ class Layout:
         folds = [feature.fold + start for feature, start in zip(self.features, first, strict=False)]
         self.fold = np.concatenate(folds) if folds else np.empty(0, np.intp)
         self.centres = np.concatenate([_centres(feature) for feature in self.features] or [np.empty(0)])
-        self._edges = tuple(np.arange(size + 1.0) for size in bins)  # bins are told by number once folded
-        self._expected = tuple(
-            Histogram(edges, fold(feature.counts, feature.fold, len(feature.bins)))
-            for feature, edges in zip(self.features, self._edges, strict=True)
+        self._folded = tuple(_numbered(fold(f.counts, f.fold, len(f.bins))) for f in self.features)
+        self._fine = tuple(
+            Histogram(f.edges, f.counts, f.sums, stddev=f.stddev) if len(f.edges) else None
+            for f in self.features
         )
 
     def empty(self) -> Counts:
@@ -95,20 +102,49 @@ class Layout:
         """Add fine counts, shape (..., fine), up into the bins that are scored and exported."""
         return fold(values, self.fold, self.bins)
 
-    def score(self, window: Window) -> list[DriftScore]:
-        """Score every feature that has values in *window*."""
-        observed = self.folded(window.merged().values)
-        panes = self.folded(window.closed())
+    def score(self, window: Window, statistics: Collection[str] = DEFAULT_STATISTICS) -> list[DriftScore]:
+        """Score every feature that has values in *window* by each of *statistics*.
+
+        What needs an order, such as ``kolmogorov_smirnov``, is left out for categories.
+        """
+        merged = window.merged()
+        panes = window.closed()
         scores = []
-        for number, (feature, place) in enumerate(zip(self.features, self.bin_slices, strict=True)):
-            histogram = Histogram(self._edges[number], observed[place])
-            values = int(histogram.total)
-            if values == 0 or feature.values == 0:
-                continue
-            expected = self._expected[number]
-            found = {name: statistic(expected, histogram) for name, statistic in STATISTICS.items()}
-            scores.append(DriftScore(feature.name, values, found, overdispersion(panes[:, place])))
+        for number, feature in enumerate(self.features):
+            fine = self.slices[number]
+            values = int(merged.values[fine].sum())
+            if values and feature.values:
+                sums = merged.sums[fine] + merged.values[fine] * self.centres[fine]
+                scores.append(self._score(number, merged.values[fine], sums, panes[:, fine], statistics))
         return scores
+
+    def _score(
+        self,
+        number: int,
+        values: NDArray[np.int64],
+        sums: NDArray[np.float64],
+        panes: NDArray[Any],
+        statistics: Collection[str],
+    ) -> DriftScore:
+        feature, expected = self.features[number], self._folded[number]
+        observed = _numbered(fold(values, feature.fold, len(feature.bins)))
+        scores = {name: ON_FOLD[name](expected, observed) for name in statistics if name in ON_FOLD}
+        fine, mean = self._fine[number], None
+        if fine is not None:
+            window = Histogram(fine.edges, values, sums)
+            scores |= {name: ON_FINE[name](fine, window) for name in statistics if name in ON_FINE}
+            mean = float(sums.sum()) / window.total
+        phi = overdispersion(fold(panes, feature.fold, len(feature.bins)))
+        bins = int(np.count_nonzero(expected.counts + observed.counts))
+        surprise = None
+        if phi is not None and bins > 1:
+            surprise = p_value(chi_square(expected, observed), bins, phi, len(panes))
+        return DriftScore(feature.name, int(observed.total), scores, phi, surprise, mean)
+
+
+def _numbered(counts: NDArray[np.int64]) -> Histogram:
+    """Return folded counts as a histogram: once folded, bins are told by their number."""
+    return Histogram(np.arange(len(counts) + 1.0), counts)
 
 
 def _centres(feature: FeatureBaseline) -> NDArray[np.float64]:

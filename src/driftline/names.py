@@ -183,6 +183,14 @@ LOCAL_DRIFT = Series(
     "driftline_sidecar_feature_drift", "gauge", (*MODEL, "feature", "statistic", "window"),
     "Drift score of the rows this sidecar saw; for looking, never averaged, never paging.",
 )  # fmt: skip
+LOCAL_P_VALUE = Series(
+    "driftline_sidecar_feature_p_value", "gauge", (*MODEL, "feature", "window"),
+    "How often chance alone moves a feature so far, rows in clusters allowed for; absent while phi is.",
+)  # fmt: skip
+LOCAL_MEAN = Series(
+    "driftline_sidecar_feature_mean", "gauge", (*MODEL, "feature", "window"),
+    "Mean of the values in a window, cut to the baseline's range.",
+)  # fmt: skip
 LOCAL_WINDOW_ROWS = Series(
     "driftline_sidecar_window_rows", "gauge", (*MODEL, "window"), "Rows in a window of this sidecar.",
 )  # fmt: skip
@@ -239,7 +247,7 @@ RELOADS = Series(
 BUILD_INFO = Series("driftline_sidecar_build_info", "gauge", ("version", "python"), "1.")
 
 LOCAL_SERIES = (
-    LOCAL_DRIFT, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_FILL, BATCHES, ROWS, REJECTED, DROPPED, REQUESTS,
+    LOCAL_DRIFT, LOCAL_P_VALUE, LOCAL_MEAN, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_FILL, BATCHES, ROWS, REJECTED, DROPPED, REQUESTS,
     SENDER_DROPPED, SENDER_LOST, TASK_DIFFERS, ENVIRONMENT_DIFFERS, BYTES_IN_FLIGHT, TICK_SECONDS,
     SCRAPE_SECONDS, STATE_AGE, STATE_ERRORS, RELOADS, BUILD_INFO,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from driftline.errors import EdgesDiffer, EmptyHistogram
 from driftline.histogram import Histogram
-from driftline.statistics import STATISTICS
+from driftline.statistics import ON_FOLD, STATISTICS
 from driftline.statistics.overdispersion import overdispersion
 from driftline.statistics.shares import proportions
 
@@ -17,35 +17,64 @@ counts = st.integers(1, 12).flatmap(
     )
 )
 every = pytest.mark.parametrize("statistic", STATISTICS.values(), ids=STATISTICS)
+on_fold = pytest.mark.parametrize("statistic", ON_FOLD.values(), ids=ON_FOLD)
+distances = pytest.mark.parametrize(
+    "name", ["jensen_shannon", "hellinger", "total_variation", "l_infinity", "kolmogorov_smirnov"]
+)
 
 
-def histogram(values):
-    return Histogram(np.arange(len(values) + 1.0), np.array(values))
+def histogram(values, offset=0.5):
+    """Return counts whose values lie *offset* above the lower edge of their bin."""
+    edges = np.arange(len(values) + 1.0)
+    counts = np.array(values)
+    return Histogram(edges, counts, counts * (edges[:-1] + offset), stddev=2.0)
 
 
 @every
 @given(pair=counts)
 def test_finite_and_never_negative(statistic, pair):
-    """Empty bins, few rows and huge counts all give a finite score from 0."""
+    """Empty bins, few rows and huge counts all give a finite score; only the mean's shift has a sign."""
     score = statistic(histogram(pair[0]), histogram(pair[1]))
     assert np.isfinite(score)
-    assert score >= -1e-12
+    assert score >= -1e-12 or statistic is STATISTICS["mean_shift"]
+
+
+@distances
+@given(pair=counts)
+def test_a_distance_is_at_most_one(name, pair):
+    """What is said to end at 1 does."""
+    assert STATISTICS[name](histogram(pair[0]), histogram(pair[1])) <= 1.0
 
 
 @every
 @given(values=st.lists(st.integers(0, 10**6), min_size=1, max_size=12).filter(any))
-def test_near_zero_on_itself(statistic, values):
-    """A histogram has drifted from itself by no more than the smoothing of small counts explains."""
-    bins, total = len(values), sum(values)
-    assert statistic(histogram(values), histogram(values)) <= bins * 12 / total
+def test_nothing_on_itself(statistic, values):
+    """A histogram has not drifted from itself; what the smoothing of small counts leaves goes with their number."""
+    many = histogram([count * 10**9 for count in values])
+    assert abs(statistic(many, many)) <= 1e-3
 
 
-@every
+@on_fold
 @given(pair=counts)
 def test_the_order_of_bins_means_nothing_to_the_fold(statistic, pair):
-    """Turning both histograms around changes no score of the fold."""
+    """Turning both histograms around changes no score of the fold: categories have no order."""
     turned = [histogram(values[::-1]) for values in pair]
     assert statistic(*turned) == pytest.approx(statistic(histogram(pair[0]), histogram(pair[1])), abs=1e-9)
+
+
+@given(pair=counts, offset=st.floats(0, 1))
+def test_a_move_within_the_bins_is_seen_by_the_sums(pair, offset):
+    """All values moved alike: the Wasserstein distance and the mean say by how much, in standard deviations."""
+    expected, observed = histogram(pair[0], 0.0), histogram(pair[0], offset)
+    assert STATISTICS["wasserstein"](expected, observed) == pytest.approx(offset / 2.0, abs=1e-9)
+    assert STATISTICS["mean_shift"](expected, observed) == pytest.approx(offset / 2.0, abs=1e-9)
+
+
+@given(pair=counts)
+def test_the_mean_moves_no_further_than_the_values(pair):
+    """The Wasserstein distance is never below the shift of the mean."""
+    sides = histogram(pair[0]), histogram(pair[1])
+    assert STATISTICS["wasserstein"](*sides) >= abs(STATISTICS["mean_shift"](*sides)) - 1e-9
 
 
 @every

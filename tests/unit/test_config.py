@@ -165,3 +165,15 @@ def test_windows_that_the_rules_read_are_missed():
     assert parse("environment: a").unjudged is None
     assert "without 7d" in parse("environment: a\nwindows: {24h: 1h}").unjudged
     assert "without 24h and 7d" in parse("environment: a\nwindows: {1h: 5m}").unjudged
+
+
+def test_statistics_are_known_ones():
+    """A name that is no statistic is refused with those that are."""
+    assert parse("environment: a").statistics == [
+        "psi",
+        "jensen_shannon",
+        "kolmogorov_smirnov",
+        "wasserstein",
+    ]
+    (line,) = faults("environment: a\nstatistics: [psi, ks]")
+    assert 'statistics.1: "ks" is no statistic, there are psi, jensen_shannon' in line

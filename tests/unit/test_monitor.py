@@ -322,3 +322,38 @@ def test_the_series_budget_of_a_feature_holds(built):
         local = sum(name.startswith("driftline_sidecar_") for name in mine)
         assert local <= 16
         assert len(mine) - local <= 40
+
+
+def test_local_scores_are_those_of_the_raw_values(built):
+    """KS, Wasserstein and the mean from bins and sums are scipy's from the rows, as near as docs say."""
+    from scipy.stats import ks_2samp, wasserstein_distance
+
+    watched = Watched(
+        built, settings="environment: prod\nstatistics: [kolmogorov_smirnov, wasserstein, mean_shift]"
+    )
+    rows = columns(20_000, seed=4, shift=0.3)
+    watched.monitor.observe(Batch(model="fraud", version="1", rows=20_000, columns=rows))
+    watched.monitor.tick()
+    train = table()["amount"]
+    found = watched.values("driftline_sidecar_feature_drift", feature="amount", window="1h")
+    assert found["kolmogorov_smirnov"] == pytest.approx(ks_2samp(train, rows["amount"]).statistic, abs=0.004)
+    assert found["wasserstein"] == pytest.approx(
+        wasserstein_distance(train, rows["amount"]) / train.std(), abs=0.012
+    )
+    assert found["mean_shift"] == pytest.approx(0.3, abs=0.03)
+    mean = watched.values("driftline_sidecar_feature_mean", feature="amount", window="1h")
+    assert mean == {(): pytest.approx(rows["amount"].mean(), abs=0.01)}
+    assert watched.values("driftline_sidecar_feature_drift", feature="plan", window="1h") == {}
+
+
+def test_p_is_told_with_phi(built):
+    """Significance comes with the eighth closed pane: small for a shift, not for none."""
+    for shift, low, high in ((0.0, 0.001, 1.0), (0.3, 0.0, 1e-6)):
+        watched = Watched(built)
+        for pane in range(10):
+            watched.monitor.observe(batch(500, seed=100 + pane, shift=shift))
+            watched.monitor.tick()
+            watched.clock.now += 300
+        watched.monitor.tick()
+        (p,) = watched.values("driftline_sidecar_feature_p_value", feature="amount", window="1h").values()
+        assert low <= p <= high

@@ -102,7 +102,7 @@ def test_a_new_baseline_with_the_same_bins_keeps_the_windows(built, tmp_path):
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "flipped"])
 def test_a_damaged_file_costs_itself_alone(built, tmp_path, damage):
     """The sidecar starts, counts the fault, and uses what can be read."""
-    other = Baseline.build({"x": np.arange(1000.0)}, model="other", version="1")
+    other = Baseline.build({"x": np.linspace(0, 9, 1000)}, model="other", version="1")
     before = Watched(built, other)
     before.state = StateFolder(tmp_path, before.telemetry)
     fill(before)
@@ -179,7 +179,7 @@ def test_a_write_cut_short_leaves_the_old_file(built, tmp_path, monkeypatch):
 
 def test_names_cannot_leave_the_folder(built, tmp_path):
     """A model's name is percent-encoded: no slash and no dots of its own reach the file system."""
-    evil = Baseline.build({"x": np.arange(1000.0)}, model="../../etc/x", version="..")
+    evil = Baseline.build({"x": np.linspace(0, 9, 1000)}, model="../../etc/x", version="..")
     watched = watch(evil, tmp_path / "state")
     watched.monitor.tick()
     watched.state.save(watched.monitor)

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-LOCAL_WINDOWS = 2
-"""Local scores are exposed for the two shortest windows: for looking, and a quarter of the series."""
-
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -190,38 +187,44 @@ class Exposition:
             ),
         )
         yield from self._of_models(views)
+        yield from self._of_this_sidecar(views)
+
+    def _of_this_sidecar(self, views: list[_View]) -> Iterator[tuple[Series, Iterable[str]]]:
+        latest = [(view, view.tracks[-1]) for view in views if view.tracks]
+        scores = [
+            (self._constants(view, t.track).local[score.feature] + f',window="{name}"', score)
+            for view, t in latest
+            for name, found in t.scores.items()
+            for score in found
+        ]
         yield (
             names.LOCAL_DRIFT,
-            unique(
-                (
-                    [
-                        f'{c.drift[score.feature]},statistic="{statistic}",window="{name}"}} {value!r}'
-                        for name in list(t.scores)[:LOCAL_WINDOWS]
-                        for score in t.scores[name]
-                        for statistic, value in score.scores.items()
-                    ],
-                    None,
-                )
-                for c, t in pairs
-            ),
+            [
+                f'driftline_sidecar_feature_drift{{{labels},statistic="{statistic}"}} {value!r}'
+                for labels, score in scores
+                for statistic, value in score.scores.items()
+            ],
         )
-        now = self._monitor.clock()
+        for series, values in (
+            (names.LOCAL_P_VALUE, ((labels, score.p_value) for labels, score in scores if score.scores)),
+            (names.LOCAL_MEAN, ((labels, score.mean) for labels, score in scores if score.scores)),
+        ):
+            yield series, [f"{series.name}{{{labels}}} {v!r}" for labels, v in values if v is not None]
         yield (
             names.LOCAL_WINDOW_ROWS,
             [
-                f'driftline_sidecar_window_rows{{{v.labels},window="{name}"}} {rows}'
-                for v in views
-                for t in v.tracks[-1:]
+                f'driftline_sidecar_window_rows{{{view.labels},window="{name}"}} {rows}'
+                for view, t in latest
                 for name, rows in t.rows.items()
             ],
         )
+        now = self._monitor.clock()
         yield (
             names.LOCAL_WINDOW_FILL,
             [
-                f'driftline_sidecar_window_fill_ratio{{{v.labels},window="{name}"}} '
+                f'driftline_sidecar_window_fill_ratio{{{view.labels},window="{name}"}} '
                 f"{min(1.0, max(0.0, now - t.track.since) / window.length):.4g}"
-                for v in views
-                for t in v.tracks[-1:]
+                for view, t in latest
                 for name, window in t.track.windows.items()
             ],
         )
@@ -307,7 +310,7 @@ class _Constant:
         self.overdispersion = {
             name: f"driftline_feature_overdispersion{{{labels}" for name, labels in binned.items()
         }
-        self.drift = {name: f"driftline_sidecar_feature_drift{{{labels}" for name, labels in of.items()}
+        self.local = of
 
 
 def _as_they_are(parts: Iterable[tuple[list[str], list[int] | None]]) -> list[str]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LOCAL_WINDOWS = 2
+"""Local scores are taken for the two shortest windows: for looking, and half of the series."""
 MAX_ERROR_TYPES = 20
 SILENT_SECONDS = 3600.0
 _BOUNDS = np.asarray(names.DURATION_BOUNDS)
@@ -294,7 +296,11 @@ class Monitor:
                 track.fresh.clear()
             self._let_go(now)
         for track in tracks:  # only ticks change windows, and there is one ticker
-            scores = {name: track.layout.score(window) for name, window in track.windows.items()}
+            shown = [*track.windows][:LOCAL_WINDOWS]
+            scores = {
+                name: track.layout.score(window, self.config.statistics if name in shown else ())
+                for name, window in track.windows.items()
+            }
             rows = {name: int(window.rows.sum()) for name, window in track.windows.items()}
             with self.lock:
                 track.scores, track.rows = scores, rows

@@ -77,7 +77,7 @@ class Telemetry(Protocol):
         """Say how many bytes of requests are being handled now."""
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, not a failure
+class _Refused(Exception):
     """A request that is answered with a status instead of being taken in."""
 
     def __init__(self, http: int, code: grpc.StatusCode, text: str, *, retry: bool = False) -> None:

@@ -28,10 +28,8 @@ def expected_shares(expected: Histogram) -> NDArray[np.float64]:
     return shares
 
 
-def proportions(expected: Histogram, observed: Histogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the shares (e, o) of two histograms on the same edges, each summing to 1.
-
-    ``e`` is smoothed by half a value a bin, ``o`` = (c_b + 10 e_b) / (N + 10).
+def comparable(expected: Histogram, observed: Histogram) -> None:
+    """Refuse two histograms that no statistic can compare.
 
     Raises:
         EdgesDiffer: The two do not share their bin edges.
@@ -41,6 +39,18 @@ def proportions(expected: Histogram, observed: Histogram) -> tuple[NDArray[np.fl
         raise EdgesDiffer("expected and observed are on different edges; count both on one baseline")
     if not expected.total or not observed.total:
         raise EmptyHistogram("a statistic needs at least one value on either side")
+
+
+def proportions(expected: Histogram, observed: Histogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the shares (e, o) of two histograms on the same edges, each summing to 1.
+
+    ``e`` is smoothed by half a value a bin, ``o`` = (c_b + 10 e_b) / (N + 10).
+
+    Raises:
+        EdgesDiffer: The two do not share their bin edges.
+        EmptyHistogram: Either side holds no value.
+    """
+    comparable(expected, observed)
     e = expected_shares(expected)
     o = (observed.counts + PRIOR * e) / (observed.total + PRIOR)
     return e, o
