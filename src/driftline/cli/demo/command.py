@@ -56,6 +56,7 @@ def show(screen: Screen, *, keep: bool) -> int:
     screen.say(
         screen.style("driftline demo: a model that knows the PCs of 1993 meets those of late 1994", "bold")
     )
+    screen.name("data", population.SOURCE)
     rows = population.load()
     model = population.train(rows.training)
     error = population.mean_error(model, rows.held_out)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 FEATURES = ("speed", "hd", "ram", "screen", "cd", "multi", "premium")
 PREDICTION = "predicted_price"
 KNOWN = "PCs of 1993"
-LATER = "PCs of July to December 1994"
+LATER = "PCs of late 1994"
+SOURCE = "PCs advertised in 1993, and from July to December 1994 (Stengos and Zacharias, 2006)"
 
 _KNOWN_MONTHS = (1, 12)
 _LATER_MONTHS = (19, 24)
