@@ -110,7 +110,7 @@ class TestAlert:
         assert labels.get("owner") == ("driftline" if of_driftline else None)
         assert of_driftline or "group_left (owner, tier) model:driftline_model_owner:info" in expr
         if labels["severity"] != "none":
-            assert "priority" in labels or 'priority="P3"' in expr
+            assert "priority" in labels or re.search(r'"?priority(=|", )"P[1-4]"', expr)
         assert not any("$value" in value for value in labels.values())
 
     def test_annotations(self, alert):
