@@ -105,7 +105,8 @@ class Layout:
     def score(self, window: Window, statistics: Collection[str] = DEFAULT_STATISTICS) -> list[DriftScore]:
         """Score every feature that has values in *window* by each of *statistics*.
 
-        What needs an order, such as ``kolmogorov_smirnov``, is left out for categories.
+        What needs an order, such as ``kolmogorov_smirnov``, is left out for categories. Without any
+        statistic only the overdispersion is told.
         """
         merged = window.merged()
         panes = window.closed()
@@ -137,7 +138,7 @@ class Layout:
         phi = overdispersion(fold(panes, feature.fold, len(feature.bins)))
         bins = int(np.count_nonzero(expected.counts + observed.counts))
         surprise = None
-        if phi is not None and bins > 1:
+        if statistics and phi is not None and bins > 1:
             surprise = p_value(chi_square(expected, observed), bins, phi, len(panes))
         return DriftScore(feature.name, int(observed.total), scores, phi, surprise, mean)
 
