@@ -481,7 +481,7 @@ def test_shares_that_left_their_bounds_are_said(caplog):
     moved = build(table(9000, seed=1, shift=0.7), edges_from=old)
     (line,) = [line for line in moved.oddities() if "its bins hold" in line]
     assert line.startswith("amount: its bins hold ")
-    assert "build without edges_from" in line
+    assert "--edges-from none (edges_from=None) cuts them anew" in line
     assert line in caplog.text
     again = build(table(9000, seed=2, shift=0.7), edges_from=moved)
     assert [line.split(":")[0] for line in again.oddities()] == ["amount"]

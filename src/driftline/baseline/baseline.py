@@ -163,7 +163,7 @@ class Baseline:
         """
         path = Path(path)
         if path.suffix != ".json" or path.is_dir():
-            path /= f"{_quoted(self.model)}@{_quoted(self.version)}{SUFFIX}"
+            path /= f"{prefix(self.model)}{_quoted(self.version)}{SUFFIX}"
         aside = path.with_name(f"{path.name}.{os.getpid()}.new")  # no .json, which a sidecar would read
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,6 +202,11 @@ class Baseline:
             raise BaselineError([f"{path}: {fault}" for fault in error.faults]) from error
         except UnicodeDecodeError as error:
             raise BaselineError(f"{path}: is no JSON: it is not UTF-8") from error
+
+
+def prefix(model: str) -> str:
+    """Return what the names of all files of *model* begin with."""
+    return f"{_quoted(model)}@"
 
 
 def _quoted(name: str) -> str:

@@ -136,7 +136,7 @@ class FeatureBaseline:
             shares = self.layout.folded(self.counts) / self.values
             found.append(
                 f"its bins hold {shares.min():.1%} to {shares.max():.1%} of the values: those of an older "
-                "baseline no longer fit; build without edges_from to cut them anew"
+                "baseline no longer fit; --edges-from none (edges_from=None) cuts them anew"
             )
         unseen = self.faults.get(names.UNSEEN, 0)
         if unseen > MANY_UNSEEN * self.rows:

@@ -4,26 +4,90 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command, known without loading it: help must not need what the command needs.
+
+    Attributes:
+        module: Has ``add_arguments(parser)`` and ``run(arguments) -> exit code``.
+        help: What it does.
+        extra: What has to be installed for it: ``pip install 'driftline[extra]'``.
+    """
+
+    module: str
+    help: str
+    extra: str
+
 
 COMMANDS = {
-    "sidecar": "driftline.cli.sidecar",
-    "check-config": "driftline.cli.check",
-    "baseline": "driftline.cli.baseline",
-    "demo": "driftline.cli.demo",
-}
+    "sidecar": Command(
+        "driftline.cli.sidecar",
+        "run the sidecar that counts what services send and that Prometheus scrapes",
+        "sidecar",
+    ),
+    "check-config": Command(
+        "driftline.cli.check", "check driftline.yaml and its baselines, and whether the sidecar runs", "sidecar"
+    ),
+    "baseline": Command(
+        "driftline.cli.baseline", "build a baseline from training data, show it, check it", "baseline"
+    ),
+    "demo": Command(
+        "driftline.cli.demo",
+        "watch a model meet data it does not know, until the phone rings; needs driftline[demo]",
+        "demo",
+    ),
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command that *arguments* name; return its exit code."""
+    """Run the command that *arguments* name.
+
+    Returns:
+        Its exit code: 0 good, 1 something was found (drift, faults), 2 it could not run.
+
+    Raises:
+        SystemExit: With 2 where the arguments are wrong, with 0 where they ask for help or the version.
+    """
     given = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="driftline", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        if given[:1] not in ([name], ["-h"], ["--help"], []):
-            commands.add_parser(name)
-            continue
-        loaded = importlib.import_module(module)
-        loaded.add_arguments(commands.add_parser(name, help=loaded.HELP, description=loaded.HELP))
-    parsed = parser.parse_args(given)
-    return int(importlib.import_module(COMMANDS[parsed.command]).run(parsed))
+    parser = argparse.ArgumentParser(
+        prog="driftline",
+        description="Production models, watched; exit code 0 good, 1 something was found, 2 it could not run.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    parsers = {
+        name: commands.add_parser(name, help=command.help, description=f"{command.help[0].upper()}{command.help[1:]}.")
+        for name, command in COMMANDS.items()
+    }  # fmt: skip
+    name = given[0] if given else ""
+    if name not in COMMANDS:
+        if parser.parse_args(given).version:
+            from importlib.metadata import version
+
+            print(f"driftline {version('driftline')}")
+            return 0
+        parser.error("say which command; driftline --help lists them")
+    try:
+        module = importlib.import_module(COMMANDS[name].module)
+    except ImportError as error:
+        if (error.name or "driftline").startswith("driftline"):
+            raise
+        print(
+            f"driftline {name} needs {error.name}: pip install 'driftline[{COMMANDS[name].extra}]'",
+            file=sys.stderr,
+        )
+        return 2
+    module.add_arguments(parsers[name])
+    try:
+        code = int(module.run(parser.parse_args(given)))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from driftline import names
 from driftline.baseline import Baseline
+from driftline.baseline.baseline import SUFFIX, prefix
 from driftline.errors import BaselineError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator, Sequence
 
     from driftline.baseline import FeatureBaseline
-
-HELP = "build a baseline from training data, show it, check it"
-
-FEW_ROWS = 1000
-LARGEST_SHARE = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     build.add_argument("--task", choices=names.TASKS, help="else it is told from the prediction")
     build.add_argument("--prediction", metavar="COLUMN", help="what the model predicted for these rows")
-    build.add_argument("--score", metavar="COLUMN", help="the score it gave them")
+    build.add_argument(
+        "--score",
+        action="append",
+        metavar="COLUMN",
+        help="the score it gave them; of several classes CLASS=COLUMN, may be repeated",
+    )
     build.add_argument("--ground-truth", metavar="COLUMN", help="what turned out to be so; no feature")
     for option, text in (
         ("--features", "take this column and no others but those named so"),
@@ -42,7 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--categorical", "read this numeric column as categories"),
     ):
         build.add_argument(option, action="append", metavar="COLUMN", help=f"{text}; may be repeated")
-    build.add_argument("--edges-from", type=Path, metavar="FILE", help="keep the bins of this older baseline")
+    build.add_argument(
+        "--edges-from",
+        metavar="FILE",
+        help="keep the bins of this older baseline; else of the newest of this model where the new one is "
+        "written; none cuts them anew, and last week's rows are no reference any more",
+    )
     build.add_argument("--dataset-version", metavar="NAME", help="what the training data is called")
     build.add_argument(
         "--fallback", action="store_true", help="count versions without a baseline on this one"
@@ -52,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", type=Path, metavar="FILE"
     )
     check = actions.add_parser("check", help="say whether baselines are sound, and what is odd about them")
-    check.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    check.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a baseline, or a folder of them")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,39 +73,79 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    baseline = Baseline.build(
-        arguments.data,
-        model=arguments.model,
-        version=arguments.version,
-        task=arguments.task,
-        prediction=arguments.prediction,
-        score=arguments.score,
-        features=arguments.features,
-        ignore=arguments.ignore or (),
-        categorical=arguments.categorical or (),
-        ground_truth=arguments.ground_truth,
-        edges_from=arguments.edges_from,
-        dataset_version=arguments.dataset_version,
-        fallback=arguments.fallback,
-    )
-    try:
-        path = baseline.save(arguments.output)
-    except OSError as error:
-        print(f"{arguments.output}: cannot be written: {error.strerror}", file=sys.stderr)
-        return 2
+    older = _older(arguments.edges_from, arguments.model, arguments.output)
+    with _said():
+        baseline = Baseline.build(
+            arguments.data,
+            model=arguments.model,
+            version=arguments.version,
+            task=arguments.task,
+            prediction=arguments.prediction,
+            score=_scores(arguments.score),
+            features=arguments.features,
+            ignore=arguments.ignore or (),
+            categorical=arguments.categorical or (),
+            ground_truth=arguments.ground_truth,
+            edges_from=older,
+            dataset_version=arguments.dataset_version,
+            fallback=arguments.fallback,
+        )
+    path = baseline.save(arguments.output)
     print(f"{path}: {len(baseline.features)} features from {baseline.rows} rows")
-    for name, reason in baseline.skipped.items():
-        print(f"  skipped {name}: {reason}")
-    for line in odd(baseline):
-        print(f"  {line}")
     return 0
+
+
+def _older(said: str | None, model: str, output: Path) -> Baseline | None:
+    """Return the baseline whose bins are kept, and print which: without them a retrain erases last week."""
+    if said == "none":
+        return None
+    if said is not None:
+        paths = [Path(said)]
+    elif output.suffix == ".json" and not output.is_dir():
+        paths = [output] if output.is_file() else []
+    else:
+        paths = [path for path in output.glob(f"*{SUFFIX}") if path.name.startswith(prefix(model))]
+    try:
+        found = [(path, Baseline.load(path)) for path in paths]
+    except BaselineError as error:
+        remedy = "its bins cannot be kept; give another --edges-from FILE, or --edges-from none"
+        raise BaselineError([*error.faults, remedy]) from error
+    if said is None:
+        found = [(path, baseline) for path, baseline in found if baseline.model == model]
+    if not found:
+        return None
+    path, older = max(found, key=lambda pair: (pair[1].created, pair[1].version))
+    print(f"  keeps the bins of {path}")
+    return older
+
+
+def _scores(given: Sequence[str] | None) -> str | dict[str, str] | None:
+    if given is None or (len(given) == 1 and "=" not in given[0]):
+        return given[0] if given else None
+    pairs = [score.partition("=") for score in given]
+    return {name: column or name for name, _, column in pairs}
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """Print what building warns of."""
+    logger = logging.getLogger("driftline.baseline")
+    lines = logging.StreamHandler(sys.stdout)
+    lines.setFormatter(logging.Formatter("  %(message)s"))
+    logger.addHandler(lines)
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
 
 
 def _show(arguments: argparse.Namespace) -> int:
     baseline = Baseline.load(arguments.file)
     print(f"{baseline.model} {baseline.version}, {baseline.task or 'task unknown'}, {baseline.rows} rows")
     print(f"built {baseline.created}, id {baseline.id[:12]}\n")
-    rows: list[tuple[str, ...]] = [("feature", "kind", "bins", "missing", "5 %", "median", "95 %", "bins by share")]
+    rows: list[tuple[str, ...]] = [
+        ("feature", "kind", "bins", "missing", "5 %", "median", "95 %", "bins by share")
+    ]
     rows += [_row(feature) for feature in baseline.features.values()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -124,41 +171,34 @@ def _row(feature: FeatureBaseline) -> tuple[str, ...]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    found = 0
+    code = 0
     sound: dict[tuple[str, str], Path] = {}
     for path in arguments.files:
-        baseline = Baseline.load(path)
-        lines = odd(baseline)
+        if not path.exists():
+            print(f"{path}: there is no such file", file=sys.stderr)
+            code = 2
+    for path in _in_folders(arguments.files):
+        try:
+            baseline = Baseline.load(path)
+        except BaselineError as error:
+            print("\n".join(error.faults))
+            code = max(code, 1)
+            continue
+        lines = baseline.oddities()
         key = (baseline.model, baseline.version)
         if key in sound:
             lines.append(f"{sound[key]} is for the same model and version; the sidecar refuses two")
         sound[key] = path
-        print(f"{path}: {'sound' if not lines else f'{len(lines)} to look at'}")
+        print(f"{path}: {f'{len(lines)} to look at' if lines else 'sound'}")
         for line in lines:
             print(f"  {line}")
-        found += len(lines)
-    return 1 if found else 0
+        code = max(code, 1 if lines else 0)
+    return code
 
 
-def odd(baseline: Baseline) -> list[str]:
-    """Return what makes a baseline's scores less telling than they could be."""
-    lines = []
-    if baseline.rows < FEW_ROWS:
-        lines.append(f"built from {baseline.rows} rows; drift is judged well from {FEW_ROWS} on")
-    for feature in baseline.features.values():
-        if feature.values == 0:
-            lines.append(f"{feature.name}: no value is in a bin, it is never scored")
-        elif len(feature.bins) == 1:
-            lines.append(f"{feature.name}: constant, only its faults tell anything")
-        elif uneven(feature):
-            lines.append(
-                f"{feature.name}: its bins hold {feature.ratios.min():.1%} to {feature.ratios.max():.1%} of the rows; "
-                "build without --edges-from to spread them anew"
-            )
-    return lines
-
-
-def uneven(feature: FeatureBaseline) -> bool:
-    """Return whether bins that could be cut finer hold much more than their share: old edges, new data."""
-    pieces = np.bincount(feature.fold, minlength=len(feature.bins))
-    return not feature.categories and bool((feature.ratios[pieces > 1] > LARGEST_SHARE).any())
+def _in_folders(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(path.glob("*.json"))
+        elif path.exists():
+            yield path

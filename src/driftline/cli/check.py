@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from driftline.config import Config
 
-HELP = "check driftline.yaml and its baselines, and whether the sidecar runs"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""

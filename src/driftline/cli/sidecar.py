@@ -13,8 +13,6 @@ from driftline.sidecar.app import Sidecar
 if TYPE_CHECKING:
     import argparse
 
-HELP = "run the sidecar that counts what services send and that Prometheus scrapes"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""

@@ -17,8 +17,6 @@ from driftline.errors import DriftlineError
 if TYPE_CHECKING:
     import argparse
 
-HELP = "watch a model meet data it does not know, until the phone rings; needs driftline[demo]"
-
 _NEEDED = {"sklearn": "scikit-learn", "pandas": "pandas", "pydantic": "pydantic", "uvicorn": "uvicorn"}
 
 

@@ -1,0 +1,240 @@
+"""``driftline baseline``: what it prints, what it writes, and how it ends."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from driftline.baseline import Baseline
+from driftline.cli import main
+
+ROWS = 3000
+
+
+def train(folder, name="train.parquet", seed=0, shift=0.0):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "customer_id": rng.permutation(ROWS) * 7919,
+            "amount": rng.normal(50 + shift, 10, ROWS),
+            "plan": rng.choice(["basic", "plus"], ROWS),
+            "code": rng.integers(1, 4, ROWS),
+            "y_hat": rng.integers(0, 2, ROWS),
+            "p1": rng.random(ROWS),
+            "p0": rng.random(ROWS),
+            "y": rng.integers(0, 2, ROWS),
+        }
+    )
+    path = folder / name
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
+    return str(path)
+
+
+@pytest.fixture
+def command(tmp_path, capsys, monkeypatch):
+    """Run the command in an empty folder; return its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        code = main(["baseline", *map(str, arguments)])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def build(command, data, *options, version="1", model="fraud"):
+    code, out, err = command("build", data, "--model", model, "--version", version, *options)
+    assert (code, err) == (0, "")
+    return out
+
+
+def test_build(command, tmp_path):
+    """A file is written with what was asked for; what is left out is said once, by name."""
+    out = build(
+        command, train(tmp_path, "train.csv"), "--prediction", "y_hat", "--score", "p1", "--ground-truth", "y",
+        "--categorical", "code", "--ignore", "p0", "--dataset-version", "2026-01", "--fallback", "--output", "out",
+    )  # fmt: skip
+    baseline = Baseline.load(tmp_path / "out" / "fraud@1.baseline.json")
+    assert list(baseline.features) == ["amount", "plan", "code", "@prediction", "@score"]
+    assert {name: baseline.features[name].kind for name in ("code", "@prediction")} == {
+        "code": "categorical",
+        "@prediction": "categorical",
+    }
+    assert (baseline.task, baseline.fallback, baseline.dataset_version) == ("classification", True, "2026-01")
+    assert out.count("customer_id") == 1
+    assert "  customer_id: skipped, as it looks like ids: by its name, and as every row has another" in out
+    assert out.splitlines()[-1] == "out/fraud@1.baseline.json: 5 features from 3000 rows"
+
+
+def test_build_of_chosen_features(command, tmp_path):
+    """Options that take lists are repeated; a version that is not said serves all."""
+    code, _, _ = command(
+        "build", train(tmp_path), "--model", "m", "--features", "amount", "--features", "plan"
+    )
+    assert code == 0
+    assert list(Baseline.load("m@%2A.baseline.json").features) == ["amount", "plan"]
+
+
+def test_scores_of_several_classes(command, tmp_path):
+    """A score of its own for each class is CLASS=COLUMN, or the column's name."""
+    build(command, train(tmp_path), "--score", "yes=p1", "--score", "p0", "--output", "b.json")
+    assert {"@score.yes", "@score.p0"} < set(Baseline.load("b.json").features)
+
+
+def test_the_newest_older_baseline_is_found(command, tmp_path):
+    """What lies where the new file goes gives its edges, the newest of this model, and is named."""
+    first, second = train(tmp_path), train(tmp_path, "second.parquet", seed=1)
+    out = build(command, first, "--output", "b")
+    assert "keeps the bins" not in out
+    out = build(command, second, "--output", "b", version="2")
+    assert "  keeps the bins of b/fraud@1.baseline.json\n" in out
+    one, two = (Baseline.load(f"b/fraud@{n}.baseline.json") for n in (1, 2))
+    assert two.features["amount"].binning == one.features["amount"].binning
+    assert two.id != one.id
+    out = build(command, second, "--output", "b", model="other")
+    assert "keeps the bins" not in out
+    document = json.loads((tmp_path / "b/fraud@1.baseline.json").read_text()) | {
+        "created": "2099-01-01T00:00:00Z"
+    }
+    (tmp_path / "b/fraud@0.baseline.json").write_text(json.dumps(document))
+    assert "fraud@0.baseline.json" in build(command, second, "--output", "b", version="3")
+
+
+def test_a_file_that_is_built_again_keeps_its_bins(command, tmp_path):
+    """Building into the same .json file keeps its bins, too."""
+    build(command, train(tmp_path), "--output", "mine.json")
+    before = Baseline.load("mine.json").features["amount"].binning
+    out = build(command, train(tmp_path, "two.csv", seed=1), "--output", "mine.json")
+    assert "  keeps the bins of mine.json\n" in out
+    assert Baseline.load("mine.json").features["amount"].binning == before
+
+
+def test_edges_from_none(command, tmp_path):
+    """Bins are cut anew where that is said."""
+    build(command, train(tmp_path), "--output", "b")
+    out = build(
+        command, train(tmp_path, "two.csv", seed=1), "--output", "b", "--edges-from", "none", version="2"
+    )
+    assert "keeps the bins" not in out
+    one, two = (Baseline.load(f"b/fraud@{n}.baseline.json").features["amount"].binning for n in (1, 2))
+    assert one != two
+
+
+def test_edges_from_a_file(command, tmp_path):
+    """The file that is said comes before what lies in the output folder."""
+    build(command, train(tmp_path), "--output", "a")
+    build(command, train(tmp_path, "two.csv", seed=1), "--output", "b")
+    data = train(tmp_path, "three.csv", seed=2)
+    out = build(command, data, "--output", "b", "--edges-from", "a/fraud@1.baseline.json", version="2")
+    assert "  keeps the bins of a/fraud@1.baseline.json\n" in out
+
+
+def test_an_older_baseline_that_is_broken(command, tmp_path):
+    """It is not passed over in silence: that would erase last week's reference."""
+    (tmp_path / "fraud@1.baseline.json").write_text("{")
+    (tmp_path / "other@1.baseline.json").write_text("{")
+    code, _, err = command("build", train(tmp_path), "--model", "fraud", "--version", "2")
+    assert code == 2
+    assert err.splitlines()[0].startswith("fraud@1.baseline.json: is no JSON")
+    assert (
+        err.splitlines()[1] == "its bins cannot be kept; give another --edges-from FILE, or --edges-from none"
+    )
+    assert not (tmp_path / "fraud@2.baseline.json").exists()
+
+
+def test_moved_data_is_said(command, tmp_path):
+    """Inherited bins that no longer fit are named, with the remedy."""
+    build(command, train(tmp_path))
+    out = build(command, train(tmp_path, "two.csv", seed=1, shift=15), version="2")
+    assert "  amount: its bins hold " in out
+    assert "--edges-from none" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["none.csv"], ["none.csv: there is no such file"]),
+        (
+            ["train.parquet", "--features", "a", "--ignore", "b"],
+            ["column 'a' is not in", "column 'b' is not in"],
+        ),
+        (["train.parquet", "--score", "plan"], ["@score, column 'plan', holds no number, only str"]),
+        (
+            ["train.parquet", "--edges-from", "none.json"],
+            ["none.json: cannot be read: No such file", "its bins"],
+        ),
+        (
+            ["train.parquet", "--output", "train.parquet/x"],
+            ["train.parquet/x/m@%2A.baseline.json: cannot be written"],
+        ),
+    ],
+)
+def test_build_that_cannot_be(command, tmp_path, arguments, said):
+    """Each fault is one line; nothing is written; the exit code is 2."""
+    train(tmp_path)
+    code, _, err = command("build", *arguments, "--model", "m")
+    assert code == 2
+    assert len(err.splitlines()) == len(said)
+    assert all(line.startswith(start) for line, start in zip(err.splitlines(), said, strict=True)), err
+    assert not list(tmp_path.glob("*.json*"))
+
+
+def test_show(command, tmp_path):
+    """Each feature is one line: its kind, bins, faults, quantiles and shares; what was skipped below."""
+    build(command, train(tmp_path), "--prediction", "y_hat")
+    code, out, _ = command("show", "fraud@1.baseline.json")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "fraud 1, classification, 3000 rows"
+    assert lines[3].split() == [
+        "feature",
+        "kind",
+        "bins",
+        "missing",
+        "5",
+        "%",
+        "median",
+        "95",
+        "%",
+        "bins",
+        "by",
+        "share",
+    ]
+    rows = {line.split()[0]: line for line in lines[4:] if line}
+    assert rows["amount"].split()[1:4] == ["numeric", "10", "0.0%"]
+    assert "basic 50%, plus 50%" in rows["plan"] or "plus 50%, basic 50%" in rows["plan"]
+    assert rows["@prediction"].split()[1] == "categorical"
+    assert lines[-1].startswith("skipped customer_id: looks like ids")
+
+
+def test_check(command, tmp_path):
+    """Sound baselines end with 0, odd and broken ones with 1, absent ones with 2; each is looked at."""
+    build(command, train(tmp_path), "--output", "b")
+    assert command("check", "b") == (0, "b/fraud@1.baseline.json: sound\n", "")
+    copy = (tmp_path / "b/fraud@1.baseline.json").read_text()
+    (tmp_path / "b/z.json").write_text(copy)
+    (tmp_path / "b/a.json").write_text(copy.replace("fraud", "theft"))
+    code, out, err = command("check", "b")
+    assert (code, err) == (1, "")
+    assert out.splitlines() == [
+        "b/a.json: id is not that of the content, which was edited or damaged: build it anew",
+        "b/fraud@1.baseline.json: sound",
+        "b/z.json: 1 to look at",
+        "  b/fraud@1.baseline.json is for the same model and version; the sidecar refuses two",
+    ]
+    code, out, err = command("check", "none.json", "b/z.json")
+    assert (code, err) == (2, "none.json: there is no such file\n")
+    assert "b/z.json: sound" in out
+
+
+def test_check_of_few_rows(command, tmp_path):
+    """What makes scores less telling is found."""
+    Baseline.build({"x": [1.0] * 5}, model="m").save(tmp_path)
+    code, out, _ = command("check", "m@%2A.baseline.json")
+    assert code == 1
+    assert out.splitlines()[1:] == [
+        "  built from 5 rows; drift is judged well from 1000 on",
+        "  x: has one bin, so only its faults tell anything",
+    ]
