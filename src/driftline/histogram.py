@@ -60,7 +60,9 @@ def count(
     ordered = values.copy()
     ordered.sort()  # in its own type: half the time for float32
     ordered = ordered.astype(np.float64, copy=False)
-    huge = len(ordered) and max(-ordered[0], ordered[-1]) > _LARGEST / len(ordered)
+    if not len(ordered):  # numpy forgets the weights of nothing
+        return np.zeros(bins, np.int64), np.zeros(bins)
+    huge = max(-ordered[0], ordered[-1]) > _LARGEST / len(ordered)
     if huge or len(ordered) <= _FEW * bins:
         place = edges[1:-1].searchsorted(ordered)
         sums: NDArray[Any] = np.bincount(place, ordered, bins)
