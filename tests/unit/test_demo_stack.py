@@ -16,7 +16,8 @@ from driftline.cli.demo.stack import ChildEnded, Children, free_ports
 
 LISTEN = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
 PARENT = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started us in the background
 from pathlib import Path
 from driftline.cli.demo.stack import Children, free_ports
 with Children(Path(sys.argv[1])) as children:
@@ -140,6 +141,7 @@ def test_missing_parts(tmp_path, required, outcome):
     (tmp_path / "test_it.py").write_text("import pytest\n@pytest.mark.stack('amtool')\ndef test_it(): pass\n")
     (tmp_path / "conftest.py").write_text((Path(__file__).parents[1] / "conftest.py").read_text())
     environment = {**os.environ, "DRIFTLINE_BIN_DIR": str(tmp_path), "DRIFTLINE_REQUIRE_STACK": required}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
     ran = subprocess.run(
         [
             sys.executable,
