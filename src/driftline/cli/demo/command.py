@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     if absent:
         print(f"driftline demo needs {', '.join(absent)}: pip install 'driftline[demo]'", file=sys.stderr)
         return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT is ignored in a background job
         signal.signal(number, signal.default_int_handler)
     try:
         return show(Screen(sys.stdout), keep=arguments.keep)
