@@ -177,6 +177,20 @@ def test_a_terminal_is_redrawn():
     assert out.getvalue() == "one\ntwo\n\x1b[2F\x1b[Jstays\nthree\n\x1b[1F\x1b[J"
 
 
+def test_names_and_colours(monkeypatch):
+    """A long text goes on below where it began; without a style there is no escape, with one each line has its own."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out = io.StringIO()
+    screen = Screen(out, live=True)
+    screen.name("plain", "text")
+    screen.name("long", "word " * 20, "red")
+    plain, first, second = out.getvalue().splitlines()
+    assert plain == "  plain         text"
+    assert first.startswith("\x1b[31m  long          word")
+    assert second.startswith("\x1b[31m" + " " * 16 + "word")
+    assert second.endswith("\x1b[0m")
+
+
 def test_a_pipe_gets_lines(monkeypatch):
     """Elsewhere there is no escape, and a line of progress every ten seconds."""
     now = [100.0]

@@ -64,7 +64,7 @@ class Screen:
 
     def style(self, text: str, *styles: str) -> str:
         """Return *text* in bold, dim or a colour, where the screen has them."""
-        if not self._colour:
+        if not styles or not self._colour:
             return text
         return f"\x1b[{';'.join(_STYLES[style] for style in styles)}m{text}\x1b[0m"
 
