@@ -209,6 +209,14 @@ def test_show(command, tmp_path):
     assert lines[-1].startswith("skipped customer_id: looks like ids")
 
 
+def test_show_obeys_no_category(command, tmp_path):
+    """What a stranger typed moves no cursor and breaks no line."""
+    Baseline.build({"c": ["\x1b[2J\nfraud"] * 30 + ["b"] * 40}, model="m").save(tmp_path)
+    _, out, _ = command("show", "m@%2A.baseline.json")
+    assert "b 57%, ?[2J?fraud 43%" in out
+    assert "\x1b" not in out
+
+
 def test_check(command, tmp_path):
     """Sound baselines end with 0, odd and broken ones with 1, absent ones with 2; each is looked at."""
     build(command, train(tmp_path), "--output", "b")

@@ -149,10 +149,15 @@ def _show(arguments: argparse.Namespace) -> int:
     rows += [_row(feature) for feature in baseline.features.values()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(_printable("  ".join(map(str.ljust, row, widths)).rstrip()))
     for name, reason in baseline.skipped.items():
-        print(f"skipped {name}: {reason}")
+        print(_printable(f"skipped {name}: {reason}"))
     return 0
+
+
+def _printable(line: str) -> str:
+    """Return *line* without what a terminal would obey: a category may be anything a stranger typed."""
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def _row(feature: FeatureBaseline) -> tuple[str, ...]:
