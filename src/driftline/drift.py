@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from driftline.names import FAULTS, MISSING
 from driftline.statistics import ON_FINE, ON_FOLD
 from driftline.statistics.chi_square import chi_square, p_value
 from driftline.statistics.overdispersion import overdispersion
+from driftline.statistics.shares import sum_of
 from driftline.window import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -68,11 +69,9 @@ class Layout:
         folds = [feature.fold + start for feature, start in zip(self.features, first, strict=False)]
         self.fold = np.concatenate(folds) if folds else np.empty(0, np.intp)
         self.centres = np.concatenate([_centres(feature) for feature in self.features] or [np.empty(0)])
-        self._folded = tuple(_numbered(fold(f.counts, f.fold, len(f.bins))) for f in self.features)
-        self._fine = tuple(
-            Histogram(f.edges, f.counts, f.sums, stddev=f.stddev) if len(f.edges) else None
-            for f in self.features
-        )
+        self._on_fold = _groups(self.features, lambda f: len(f.bins), self.bin_slices, _folded)
+        numbers = [f if len(f.edges) else None for f in self.features]
+        self._on_fine = _groups(numbers, lambda f: f.fine, self.slices, _fine)
 
     def empty(self) -> Counts:
         """Return counts of nothing in this layout."""
@@ -109,43 +108,97 @@ class Layout:
         statistic only the overdispersion is told.
         """
         merged = window.merged()
-        panes = window.closed()
-        scores = []
-        for number, feature in enumerate(self.features):
-            fine = self.slices[number]
-            values = int(merged.values[fine].sum())
-            if values and feature.values:
-                sums = merged.sums[fine] + merged.values[fine] * self.centres[fine]
-                scores.append(self._score(number, merged.values[fine], sums, panes[:, fine], statistics))
-        return scores
+        sums = merged.sums + merged.values * self.centres
+        folded, panes = self.folded(merged.values), self.folded(window.closed())
+        found: dict[int, DriftScore] = {}
+        for group in self._on_fold:
+            here = group.holding(folded)
+            expected = group.expected(here)
+            observed = Histogram(expected.edges, folded[group.places[here]])
+            scores = {name: ON_FOLD[name](expected, observed) for name in statistics if name in ON_FOLD}
+            phi = overdispersion(panes[:, group.places[here]])
+            chance = _chance(expected, observed, phi, panes[:, group.places[here]]) if statistics else None
+            for row, number in enumerate(group.numbers[here].tolist()):
+                found[number] = DriftScore(
+                    self.names[number],
+                    int(observed.total[row]),
+                    {name: float(score[row]) for name, score in scores.items()},
+                    None if np.isnan(phi[row]) else float(phi[row]),
+                    None if chance is None or np.isnan(chance[row]) else float(chance[row]),
+                    None,
+                )
+        for group in self._on_fine if statistics else ():
+            here = group.holding(merged.values)
+            places = group.places[here]
+            expected = group.expected(here)
+            observed = Histogram(expected.edges, merged.values[places], sums[places])
+            scores = {name: ON_FINE[name](expected, observed) for name in statistics if name in ON_FINE}
+            means = sum_of(observed) / observed.total
+            for row, number in enumerate(group.numbers[here].tolist()):
+                ordered = {name: float(score[row]) for name, score in scores.items()}
+                plain = found[number]
+                found[number] = replace(plain, scores={**plain.scores, **ordered}, mean=float(means[row]))
+        return [found[number] for number in sorted(found)]
 
-    def _score(
-        self,
-        number: int,
-        values: NDArray[np.int64],
-        sums: NDArray[np.float64],
-        panes: NDArray[Any],
-        statistics: Collection[str],
-    ) -> DriftScore:
-        feature, expected = self.features[number], self._folded[number]
-        observed = _numbered(fold(values, feature.fold, len(feature.bins)))
-        scores = {name: ON_FOLD[name](expected, observed) for name in statistics if name in ON_FOLD}
-        fine, mean = self._fine[number], None
-        if fine is not None:
-            window = Histogram(fine.edges, values, sums)
-            scores |= {name: ON_FINE[name](fine, window) for name in statistics if name in ON_FINE}
-            mean = float(sums.sum()) / window.total
-        phi = overdispersion(fold(panes, feature.fold, len(feature.bins)))
-        bins = int(np.count_nonzero(expected.counts + observed.counts))
-        surprise = None
-        if statistics and phi is not None and bins > 1:
-            surprise = p_value(chi_square(expected, observed), bins, phi, len(panes))
-        return DriftScore(feature.name, int(observed.total), scores, phi, surprise, mean)
+
+class _Group:
+    """Features of equally many bins, which the statistics score at once.
+
+    Attributes:
+        numbers: Shape (features,), the features' places in the layout.
+        places: Shape (features, bins), where their bins lie in the flat columns.
+    """
+
+    def __init__(self, members: Sequence[tuple[int, slice, Histogram]]) -> None:
+        self.numbers = np.array([number for number, _, _ in members])
+        self.places = np.array([np.arange(place.start, place.stop) for _, place, _ in members])
+        baselines = [baseline for _, _, baseline in members]
+        self._edges = np.array([baseline.edges for baseline in baselines])
+        self._counts = np.array([baseline.counts for baseline in baselines])
+        self._sums = np.array([baseline.sums for baseline in baselines])
+        self._stddev = np.array([baseline.stddev for baseline in baselines])
+        self._known = self._counts.any(axis=-1)
+
+    def holding(self, values: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Return which members have values both in the flat *values* and in their baseline."""
+        return np.flatnonzero(values[self.places].any(axis=-1) & self._known)
+
+    def expected(self, here: NDArray[np.intp]) -> Histogram:
+        """Return the baselines of some members as one histogram."""
+        return Histogram(self._edges[here], self._counts[here], self._sums[here], self._stddev[here])
 
 
-def _numbered(counts: NDArray[np.int64]) -> Histogram:
-    """Return folded counts as a histogram: once folded, bins are told by their number."""
-    return Histogram(np.arange(len(counts) + 1.0), counts)
+def _groups(
+    features: Sequence[FeatureBaseline | None],
+    bins: Callable[[FeatureBaseline], int],
+    slices: Sequence[slice],
+    baseline: Callable[[FeatureBaseline], Histogram],
+) -> list[_Group]:
+    members: dict[int, list[tuple[int, slice, Histogram]]] = {}
+    for number, feature in enumerate(features):
+        if feature is not None:
+            members.setdefault(bins(feature), []).append((number, slices[number], baseline(feature)))
+    return [_Group(group) for group in members.values()]
+
+
+def _folded(feature: FeatureBaseline) -> Histogram:
+    """Return the fold of a baseline as a histogram: once folded, bins are told by their number."""
+    bins = len(feature.bins)
+    return Histogram(np.arange(bins + 1.0), fold(feature.counts, feature.fold, bins), np.zeros(bins), 0.0)
+
+
+def _fine(feature: FeatureBaseline) -> Histogram:
+    return Histogram(feature.edges, feature.counts, feature.sums, feature.stddev)
+
+
+def _chance(
+    expected: Histogram, observed: Histogram, phi: NDArray[np.float64], panes: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return how often chance alone moves each feature so far; NaN where phi is, or there is one bin."""
+    bins = np.count_nonzero(expected.counts + observed.counts, axis=-1)
+    closed = np.count_nonzero(panes.any(axis=-1), axis=0)
+    chance = p_value(chi_square(expected, observed), np.maximum(bins, 2), phi, np.maximum(closed, 2))
+    return np.where(bins > 1, chance, np.nan)
 
 
 def _centres(feature: FeatureBaseline) -> NDArray[np.float64]:

@@ -21,24 +21,27 @@ _FEW = 4
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts, and where they are kept sums, of values per bin.
+    """Counts, and where they are kept sums, of values per bin: of one feature, or of many at once.
+
+    Many features of equally many bins lie along the axes before the last, and every statistic then
+    gives a score for each of them.
 
     Attributes:
-        edges: Shape (bins + 1,), strictly increasing; a bin is ``(edges[b], edges[b + 1]]``.
-        counts: Shape (bins,), how many values fell into each bin.
-        sums: Shape (bins,), the sum of those values; None where no sums are kept.
-        stddev: Of the values of a baseline, where a statistic needs it as its unit.
+        edges: Shape (..., bins + 1), strictly increasing; a bin is ``(edges[b], edges[b + 1]]``.
+        counts: Shape (..., bins), how many values fell into each bin.
+        sums: Shape (..., bins), the sum of those values; None where no sums are kept.
+        stddev: Shape (...), of the values of a baseline, where a statistic needs it as its unit.
     """
 
     edges: NDArray[np.float64]
     counts: NDArray[Any]
     sums: NDArray[np.float64] | None = None
-    stddev: float | None = None
+    stddev: NDArray[np.float64] | float | None = None
 
     @property
-    def total(self) -> float:
-        """How many values were counted."""
-        return float(self.counts.sum())
+    def total(self) -> Any:
+        """How many values were counted, shape (...)."""
+        return self.counts.sum(axis=-1)
 
 
 def count(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from driftline.statistics.chi_square import chi_square
 from driftline.statistics.hellinger import hellinger
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from driftline.histogram import Histogram
 
-    Statistic = Callable[[Histogram, Histogram], float]
+    Statistic = Callable[[Histogram, Histogram], Any]
 
 ON_FOLD: dict[str, Statistic] = {
     "psi": psi,

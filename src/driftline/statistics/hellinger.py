@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from driftline.histogram import Histogram
 
 
-def hellinger(expected: Histogram, observed: Histogram) -> float:
+def hellinger(expected: Histogram, observed: Histogram) -> Any:
     """Return the Hellinger distance between *observed* and *expected*.
 
     ``sqrt(sum (sqrt(o) - sqrt(e)) ** 2 / 2)``, shares smoothed as for :func:`psi`.
 
     Args:
-        expected: Counts of the baseline, shape (bins,).
+        expected: Counts of the baseline, shape (..., bins).
         observed: Counts of the window, on the same edges.
 
     Returns:
@@ -37,11 +37,11 @@ def hellinger(expected: Histogram, observed: Histogram) -> float:
         >>> edges = np.array([-np.inf, 0.0, 1.0, np.inf])
         >>> baseline = Histogram(edges, np.array([100, 800, 100]))
         >>> window = Histogram(edges, np.array([200, 700, 100]))
-        >>> round(hellinger(baseline, window), 3)
-        0.1
+        >>> print(f"{hellinger(baseline, window):.3f}")
+        0.100
 
     References:
         L. Le Cam, G. L. Yang, Asymptotics in Statistics, 2nd ed., section 3.2, 2000.
     """
     e, o = proportions(expected, observed)
-    return float(np.sqrt(np.sum((np.sqrt(o) - np.sqrt(e)) ** 2) / 2))
+    return np.sqrt(np.sum((np.sqrt(o) - np.sqrt(e)) ** 2, axis=-1) / 2)

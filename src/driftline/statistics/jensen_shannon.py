@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from driftline.histogram import Histogram
 
 
-def jensen_shannon(expected: Histogram, observed: Histogram) -> float:
+def jensen_shannon(expected: Histogram, observed: Histogram) -> Any:
     """Return the Jensen-Shannon distance between *observed* and *expected*.
 
     The root of the mean of both sides' relative entropy to their mean ``m = (e + o) / 2``, in base 2:
     ``sqrt(sum(e log2(e / m) + o log2(o / m)) / 2)``, shares smoothed as for :func:`psi`.
 
     Args:
-        expected: Counts of the baseline, shape (bins,).
+        expected: Counts of the baseline, shape (..., bins).
         observed: Counts of the window, on the same edges.
 
     Returns:
@@ -38,7 +38,7 @@ def jensen_shannon(expected: Histogram, observed: Histogram) -> float:
         >>> edges = np.array([-np.inf, 0.0, 1.0, np.inf])
         >>> baseline = Histogram(edges, np.array([100, 800, 100]))
         >>> window = Histogram(edges, np.array([200, 700, 100]))
-        >>> round(jensen_shannon(baseline, window), 3)
+        >>> print(f"{jensen_shannon(baseline, window):.3f}")
         0.119
 
     References:
@@ -46,5 +46,5 @@ def jensen_shannon(expected: Histogram, observed: Histogram) -> float:
     """
     e, o = proportions(expected, observed)
     m = (e + o) / 2
-    divergence = np.sum(e * np.log2(e / m) + o * np.log2(o / m)) / 2
-    return float(np.sqrt(np.clip(divergence, 0.0, 1.0)))
+    divergence = np.sum(e * np.log2(e / m) + o * np.log2(o / m), axis=-1) / 2
+    return np.sqrt(np.clip(divergence, 0.0, 1.0))

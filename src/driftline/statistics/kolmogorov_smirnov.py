@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from driftline.histogram import Histogram
 
 
-def kolmogorov_smirnov(expected: Histogram, observed: Histogram) -> float:
+def kolmogorov_smirnov(expected: Histogram, observed: Histogram) -> Any:
     """Return the largest gap between the two cumulated shares.
 
     ``max |cumsum(c / N) - cumsum(n_b / n)|`` over the bin edges, on raw counts of the fine bins.
 
     Args:
-        expected: Counts of the baseline, shape (bins,), bins in order of their values.
+        expected: Counts of the baseline, shape (..., bins), bins in order of their values.
         observed: Counts of the window, on the same edges.
 
     Returns:
@@ -38,12 +38,13 @@ def kolmogorov_smirnov(expected: Histogram, observed: Histogram) -> float:
         >>> edges = np.array([-np.inf, 0.0, 1.0, np.inf])
         >>> baseline = Histogram(edges, np.array([100, 800, 100]))
         >>> window = Histogram(edges, np.array([200, 700, 100]))
-        >>> round(kolmogorov_smirnov(baseline, window), 6)
-        0.1
+        >>> print(f"{kolmogorov_smirnov(baseline, window):.3f}")
+        0.100
 
     References:
         N. Smirnov, Table for estimating the goodness of fit of empirical distributions, 1948.
     """
     comparable(expected, observed)
-    gaps = np.cumsum(observed.counts / observed.total) - np.cumsum(expected.counts / expected.total)
-    return float(min(1.0, np.abs(gaps).max()))
+    shares = [side.counts / side.total[..., None] for side in (observed, expected)]
+    gaps = np.cumsum(shares[0], axis=-1) - np.cumsum(shares[1], axis=-1)
+    return np.minimum(1.0, np.abs(gaps).max(axis=-1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from driftline.histogram import Histogram
 
 
-def l_infinity(expected: Histogram, observed: Histogram) -> float:
+def l_infinity(expected: Histogram, observed: Histogram) -> Any:
     """Return the largest change of any one bin's share.
 
     ``max |o - e|``, shares smoothed as for :func:`psi`.
 
     Args:
-        expected: Counts of the baseline, shape (bins,).
+        expected: Counts of the baseline, shape (..., bins).
         observed: Counts of the window, on the same edges.
 
     Returns:
@@ -37,11 +37,11 @@ def l_infinity(expected: Histogram, observed: Histogram) -> float:
         >>> edges = np.array([-np.inf, 0.0, 1.0, np.inf])
         >>> baseline = Histogram(edges, np.array([100, 800, 100]))
         >>> window = Histogram(edges, np.array([200, 700, 100]))
-        >>> round(l_infinity(baseline, window), 3)
+        >>> print(f"{l_infinity(baseline, window):.3f}")
         0.099
 
     References:
         A. L. Gibbs, F. E. Su, On choosing and bounding probability metrics, 2002.
     """
     e, o = proportions(expected, observed)
-    return float(np.abs(o - e).max())
+    return np.abs(o - e).max(axis=-1)

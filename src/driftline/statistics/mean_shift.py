@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from driftline.statistics.shares import comparable
+from driftline.statistics.shares import comparable, in_stddevs, sum_of
 
 if TYPE_CHECKING:
     from driftline.histogram import Histogram
 
 
-def mean_shift(expected: Histogram, observed: Histogram) -> float:
+def mean_shift(expected: Histogram, observed: Histogram) -> Any:
     """Return by how many standard deviations of the baseline the mean has moved.
 
     ``(mean_o - mean_e) / sd_e``, of values cut to the baseline's range.
 
     Args:
-        expected: Counts and sums of the baseline, shape (bins,), with its ``stddev``.
+        expected: Counts and sums of the baseline, shape (..., bins), with its ``stddev``.
         observed: Counts and sums of the window, on the same edges.
 
     Returns:
@@ -36,15 +36,12 @@ def mean_shift(expected: Histogram, observed: Histogram) -> float:
         >>> edges = np.array([-np.inf, 1.0, np.inf])
         >>> baseline = Histogram(edges, np.array([10, 10]), np.array([0.0, 20.0]), stddev=1.0)
         >>> window = Histogram(edges, np.array([5, 5]), np.array([2.5, 12.5]))
-        >>> mean_shift(baseline, window)
+        >>> print(mean_shift(baseline, window))
         0.5
 
     References:
         J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 2nd ed., section 2.2, 1988.
     """
     comparable(expected, observed)
-    means = [
-        0.0 if side.sums is None else float(side.sums.sum()) / side.total for side in (observed, expected)
-    ]
-    shift = means[0] - means[1]
-    return shift / expected.stddev if expected.stddev else shift
+    shift = sum_of(observed) / observed.total - sum_of(expected) / expected.total
+    return in_stddevs(shift, expected)

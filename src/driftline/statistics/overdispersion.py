@@ -13,7 +13,7 @@ MIN_PANES = 8
 """Under eight panes the estimate is too loose to lean on: the F quantile it is used with explodes."""
 
 
-def overdispersion(panes: NDArray[Any]) -> float | None:
+def overdispersion(panes: NDArray[Any]) -> Any:
     """Return phi: the heterogeneity chi-square between panes over its degrees of freedom, at least 1.
 
     Rows that come in clusters (twenty rows of one customer) carry less than their number says, and
@@ -22,30 +22,27 @@ def overdispersion(panes: NDArray[Any]) -> float | None:
     ``phi`` is 1 on average; with clusters of k equal rows it is about k.
 
     Args:
-        panes: Counts of closed panes, shape (panes, bins). Panes and bins without a value say nothing
-            and are left out.
+        panes: Counts of closed panes, shape (panes, ..., bins). Panes and bins without a value say
+            nothing and are left out.
 
     Returns:
-        A factor from 1 without upper bound; None under eight panes that hold values, or one bin.
+        Factors from 1 without upper bound, shape (...); NaN under eight panes that hold values.
 
     Example:
-        >>> overdispersion(np.array([[50, 50]] * 8))
+        >>> print(overdispersion(np.array([[50, 50]] * 8)))
         1.0
-        >>> overdispersion(np.array([[90, 10], [10, 90]] * 4)) > 60
+        >>> print(overdispersion(np.array([[90, 10], [10, 90]] * 4)) > 60)
         True
 
     References:
         J. N. K. Rao, A. J. Scott, On chi-squared tests for multiway contingency tables with cell
         proportions estimated from survey data, 1984.
     """
-    panes = panes[panes.sum(axis=1) > 0]
-    panes = panes[:, panes.sum(axis=0) > 0]
-    rows, bins = panes.shape
-    if rows < MIN_PANES:
-        return None
-    if bins < 2:
-        return 1.0
-    totals = panes.sum(axis=1, keepdims=True, dtype=np.float64)
-    expected = totals * (panes.sum(axis=0, dtype=np.float64) / totals.sum())
-    chi_square = float(np.sum((panes - expected) ** 2 / expected))
-    return max(1.0, chi_square / float((rows - 1) * (bins - 1)))
+    rows = panes.sum(axis=-1, dtype=np.float64)
+    bins = panes.sum(axis=0, dtype=np.float64)
+    known = np.count_nonzero(rows, axis=0)
+    shares = bins / np.maximum(bins.sum(axis=-1, keepdims=True), 1.0)
+    expected = rows[..., None] * shares
+    chi_square = np.sum((panes - expected) ** 2 / np.where(expected > 0, expected, 1.0), axis=(0, -1))
+    freedom = (known - 1) * (np.count_nonzero(bins, axis=-1) - 1)
+    return np.where(known < MIN_PANES, np.nan, np.maximum(1.0, chi_square / np.maximum(freedom, 1)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from driftline.histogram import Histogram
 
 
-def psi(expected: Histogram, observed: Histogram) -> float:
+def psi(expected: Histogram, observed: Histogram) -> Any:
     """Return the population stability index of *observed* against *expected*.
 
     The sum over bins of ``(o - e) * ln(o / e)``, where ``e`` and ``o`` are the shares of a bin,
     ``e`` smoothed by half a value and ``o`` by ten values spread like the baseline.
 
     Args:
-        expected: Counts of the baseline, shape (bins,).
+        expected: Counts of the baseline, shape (..., bins).
         observed: Counts of the window, on the same edges.
 
     Returns:
@@ -40,11 +40,11 @@ def psi(expected: Histogram, observed: Histogram) -> float:
         >>> edges = np.array([-np.inf, 0.0, 1.0, np.inf])
         >>> baseline = Histogram(edges, np.array([100, 800, 100]))
         >>> window = Histogram(edges, np.array([200, 700, 100]))
-        >>> round(psi(baseline, window), 3)
-        0.08
+        >>> print(f"{psi(baseline, window):.3f}")
+        0.080
 
     References:
         [1] B. Yurdakul, Statistical Properties of Population Stability Index, 2018.
     """
     e, o = proportions(expected, observed)
-    return float(np.sum((o - e) * np.log(o / e)))
+    return np.sum((o - e) * np.log(o / e), axis=-1)

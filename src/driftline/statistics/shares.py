@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ in each bin reads an idle model as drifted. Ten, spread like the baseline, read 
 def expected_shares(expected: Histogram) -> NDArray[np.float64]:
     """Return the baseline's shares, (n_b + 0.5) / (n + 0.5 B): none is 0, they sum to 1."""
     counts = expected.counts
-    shares: NDArray[np.float64] = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
+    shares: NDArray[np.float64] = (counts + 0.5) / (expected.total[..., None] + 0.5 * counts.shape[-1])
     return shares
 
 
@@ -35,9 +35,10 @@ def comparable(expected: Histogram, observed: Histogram) -> None:
         EdgesDiffer: The two do not share their bin edges.
         EmptyHistogram: Either side holds no value.
     """
-    if not np.array_equal(expected.edges, observed.edges):
+    same = expected.edges is observed.edges or np.array_equal(expected.edges, observed.edges)
+    if not same or expected.counts.shape != observed.counts.shape:
         raise EdgesDiffer("expected and observed are on different edges; count both on one baseline")
-    if not expected.total or not observed.total:
+    if not np.all(expected.total) or not np.all(observed.total):
         raise EmptyHistogram("a statistic needs at least one value on either side")
 
 
@@ -52,5 +53,16 @@ def proportions(expected: Histogram, observed: Histogram) -> tuple[NDArray[np.fl
     """
     comparable(expected, observed)
     e = expected_shares(expected)
-    o = (observed.counts + PRIOR * e) / (observed.total + PRIOR)
+    o = (observed.counts + PRIOR * e) / (observed.total[..., None] + PRIOR)
     return e, o
+
+
+def sum_of(histogram: Histogram) -> Any:
+    """Return the sum of all values, shape (...); 0 where no sums are kept."""
+    return np.zeros(()) if histogram.sums is None else histogram.sums.sum(axis=-1)
+
+
+def in_stddevs(distance: Any, expected: Histogram) -> Any:
+    """Return *distance* in standard deviations of the baseline, as it is where that is constant."""
+    stddev = np.asarray(0.0 if expected.stddev is None else expected.stddev)
+    return distance / np.where(stddev > 0, stddev, 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from driftline.histogram import Histogram
 
 
-def total_variation(expected: Histogram, observed: Histogram) -> float:
+def total_variation(expected: Histogram, observed: Histogram) -> Any:
     """Return the share of values that would have to change their bin.
 
     ``sum |o - e| / 2``, shares smoothed as for :func:`psi`.
 
     Args:
-        expected: Counts of the baseline, shape (bins,).
+        expected: Counts of the baseline, shape (..., bins).
         observed: Counts of the window, on the same edges.
 
     Returns:
@@ -36,11 +36,11 @@ def total_variation(expected: Histogram, observed: Histogram) -> float:
         >>> edges = np.array([-np.inf, 0.0, 1.0, np.inf])
         >>> baseline = Histogram(edges, np.array([100, 800, 100]))
         >>> window = Histogram(edges, np.array([200, 700, 100]))
-        >>> round(total_variation(baseline, window), 3)
+        >>> print(f"{total_variation(baseline, window):.3f}")
         0.099
 
     References:
         D. A. Levin, Y. Peres, Markov Chains and Mixing Times, 2nd ed., section 4.1, 2017.
     """
     e, o = proportions(expected, observed)
-    return float(np.abs(o - e).sum() / 2)
+    return np.abs(o - e).sum(axis=-1) / 2

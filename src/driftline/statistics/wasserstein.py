@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from driftline.statistics.shares import comparable
+from driftline.statistics.shares import comparable, in_stddevs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from driftline.histogram import Histogram
 
 
-def wasserstein(expected: Histogram, observed: Histogram) -> float:
+def wasserstein(expected: Histogram, observed: Histogram) -> Any:
     """Return how far the values have moved on average, in standard deviations of the baseline.
 
     The first Wasserstein distance, ``integral |F_o - F_e|``, between the two sides' bin means: each bin's
@@ -22,7 +22,7 @@ def wasserstein(expected: Histogram, observed: Histogram) -> float:
     baseline's range before they were summed, so that one bad value does not own the score.
 
     Args:
-        expected: Counts and sums of the baseline, shape (bins,), with its ``stddev``.
+        expected: Counts and sums of the baseline, shape (..., bins), with its ``stddev``.
         observed: Counts and sums of the window, on the same edges.
 
     Returns:
@@ -42,24 +42,25 @@ def wasserstein(expected: Histogram, observed: Histogram) -> float:
         >>> edges = np.array([-np.inf, 1.0, np.inf])
         >>> baseline = Histogram(edges, np.array([10, 10]), np.array([0.0, 20.0]), stddev=1.0)
         >>> window = Histogram(edges, np.array([5, 5]), np.array([2.5, 12.5]))
-        >>> wasserstein(baseline, window)
+        >>> print(wasserstein(baseline, window))
         0.5
 
     References:
         C. Villani, Optimal Transport, Old and New, chapter 6, 2009.
     """
     comparable(expected, observed)
-    places = np.concatenate((_means(expected), _means(observed)))
-    shares = np.concatenate((-expected.counts / expected.total, observed.counts / observed.total))
-    order = np.argsort(places, kind="stable")
-    gaps = np.cumsum(shares[order])[:-1]
-    distance = float(np.sum(np.abs(gaps) * np.diff(places[order])))
-    return distance / expected.stddev if expected.stddev else distance
+    places = np.concatenate((_means(expected), _means(observed)), axis=-1)
+    gains = observed.counts / observed.total[..., None]
+    shares = np.concatenate((-expected.counts / expected.total[..., None], gains), axis=-1)
+    order = np.argsort(places, axis=-1, kind="stable")
+    gaps = np.cumsum(np.take_along_axis(shares, order, axis=-1), axis=-1)[..., :-1]
+    steps = np.diff(np.take_along_axis(places, order, axis=-1), axis=-1)
+    return in_stddevs(np.sum(np.abs(gaps) * steps, axis=-1), expected)
 
 
 def _means(histogram: Histogram) -> NDArray[np.float64]:
     """Return the mean of each bin's values; of an empty bin, which weighs nothing, any number."""
-    means = np.zeros(len(histogram.counts))
+    means = np.zeros(histogram.counts.shape)
     if histogram.sums is not None:
         np.divide(histogram.sums, histogram.counts, out=means, where=histogram.counts > 0)
     return means
