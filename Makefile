@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench install clean
+.PHONY: demo test stack check bench install clean
 
 BIN := .venv/bin
 # As pip does: a company's own certificates are the system's.
@@ -14,6 +14,10 @@ demo: .venv/.demo
 
 test: .venv/.dev
 	@$(BIN)/python -m pytest --ignore=tests/benchmarks $(ARGS)
+
+# Prometheus and Alertmanager as Debian has them and as they are today, and a Collector: cached, once.
+stack: .venv/.dev
+	@$(BIN)/python tests/built.py
 
 bench: .venv/.dev
 	@$(BIN)/python -m pytest tests/benchmarks -p no:randomly -q -rA $(ARGS)

@@ -1,20 +1,58 @@
-"""Which tests cannot run here, and why."""
+"""Which tests cannot run here, and why; and on which stack each of the others runs."""
 
 import os
+import shutil
 
 import pytest
 
+import built
 from driftline.cli import binaries
+
+
+def needs(item):
+    """Return the programs that the marks of a test or function say it starts."""
+    return {
+        name
+        for marker in item.iter_markers("stack")
+        for name in marker.kwargs.get("needs", marker.args or binaries.NAMES)
+    }
+
+
+def pytest_generate_tests(metafunc):
+    """Run what needs Prometheus or Alertmanager twice: on what ``make demo`` would find, and on the latest.
+
+    A folder that DRIFTLINE_BIN_DIR names decides alone.
+    """
+    if needs(metafunc.definition) & set(binaries.NAMES):
+        given = os.environ.get("DRIFTLINE_BIN_DIR")
+        metafunc.fixturenames.insert(0, "stack")
+        metafunc.parametrize("stack", ["given"] if given else ["floor", "latest"], indirect=True)
+
+
+@pytest.fixture
+def stack(request, monkeypatch):
+    """Let ``binaries.need`` find the programs of this column of the tests."""
+    if request.param == "latest":
+        monkeypatch.setenv("DRIFTLINE_BIN_DIR", built.need(*binaries.NAMES))
+    binaries.need.cache_clear()
+    yield
+    binaries.need.cache_clear()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Skip a stack test whose parts cannot be had, naming the part; with DRIFTLINE_REQUIRE_STACK=1 fail it."""
-    for marker in item.iter_markers("stack"):
-        for name in marker.kwargs.get("needs", marker.args or binaries.NAMES):
-            try:
-                binaries.need(name)
-            except binaries.Missing as missing:
-                if os.environ.get("DRIFTLINE_REQUIRE_STACK") == "1":
-                    pytest.fail(str(missing), pytrace=False)
-                pytest.skip(str(missing))
+    """Skip a stack test whose parts cannot be had, naming the part; with DRIFTLINE_REQUIRE_STACK=1 fail it.
+
+    What Go builds is required only where there is Go.
+    """
+    column = item.callspec.params.get("stack") if hasattr(item, "callspec") else None
+    for name in sorted(needs(item)):
+        of_go = column == "latest" or name not in binaries.NAMES
+        try:
+            built.need(name) if of_go else binaries.need(name)
+        except (binaries.Missing, built.Absent) as missing:
+            if os.environ.get("DRIFTLINE_REQUIRE_STACK") == "1" and not (
+                of_go and shutil.which("go") is None
+            ):
+                pytest.fail(str(missing), pytrace=False)
+            pytest.skip(str(missing))

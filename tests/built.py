@@ -1,0 +1,139 @@
+"""The newest Prometheus and Alertmanager, and the Collector: built with Go into a cache, as ``make stack`` does.
+
+Run as a program it fetches Debian's packages too, and builds what is not there yet; where there is no Go
+toolchain it says so and leaves that half out, and the tests that need it are skipped by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+from driftline.cli import binaries
+
+PINS = tomllib.loads(Path(__file__).with_name("versions.toml").read_text())
+BUILDER = Path(__file__).parents[1] / "collector-config" / "builder.yaml"
+COLLECTOR = "otelcol-driftline"
+# a main module of its own, whatever workspace or flags are set here; replace directives forbid `go install`
+GO = {"GOWORK": "off", "GOFLAGS": "-mod=mod -buildvcs=false"}
+
+
+class Absent(Exception):
+    """A program was not built; the text says how it is had."""
+
+
+def need(*names: str) -> str:
+    """Return where the programs *names* are, as a PATH.
+
+    Raises:
+        Absent: One was not built.
+    """
+    for name in names:
+        if not (folder(name) / name).exists():
+            raise Absent(f"{name} is missing: make stack builds it, with a Go toolchain")
+    return os.pathsep.join(dict.fromkeys(str(folder(name)) for name in names))
+
+
+def folder(name: str) -> Path:
+    """Return where *name* is once built: another version has another folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "driftline" / "built" / _source(name)
+
+
+def _source(name: str) -> str:
+    if name == COLLECTOR:
+        return f"{name}@{hashlib.sha256(BUILDER.read_bytes()).hexdigest()[:12]}"
+    return next(
+        f"{kept}@{pin['version']}"
+        for kept, pin in PINS.items()
+        if kept != "builder" and name in pin["programs"]
+    )
+
+
+def build(name: str) -> None:
+    """Build the program *name* and what is built with it; its folder appears whole or not at all."""
+    target = folder(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as scratch:
+        output = Path(scratch) / "bin"
+        output.mkdir()
+        (_collector if name == COLLECTOR else _module)(name, Path(scratch), output)
+        try:
+            output.rename(target)
+        except OSError:  # somebody else was first
+            if not target.exists():
+                raise
+
+
+def _module(name: str, scratch: Path, output: Path) -> None:
+    pin = PINS[name]
+    asked = _go("mod", "download", "-json", f"{pin['module']}@{pin['version']}", folder=scratch)
+    source = scratch / "source"
+    shutil.copytree(json.loads(asked)["Dir"], source, copy_function=shutil.copyfile)
+    for path in (source, *source.rglob("*/")):
+        path.chmod(0o755)  # the module cache is read-only, its folders too
+    # the pages of Alertmanager's interface are made with npm and embedded: the API needs none, the compiler one
+    page = source / "ui" / "app" / "dist" / "index.html"
+    if name == "alertmanager":
+        page.parent.mkdir(parents=True)
+        page.write_text("This Alertmanager was built without its pages; its API is whole.\n")
+    version = (source / "VERSION").read_text().strip()
+    _go(
+        "build",
+        f"-ldflags=-s -w -X github.com/prometheus/common/version.Version={version}",
+        f"-o={output}/",
+        *(f"./cmd/{program}" for program in pin["programs"]),
+        folder=source,
+    )
+
+
+def _collector(name: str, scratch: Path, output: Path) -> None:
+    builder = f"go.opentelemetry.io/collector/cmd/builder@{PINS['builder']}"
+    _go("run", builder, f"--config={BUILDER}", folder=scratch)
+    (scratch / name / name).rename(output / name)
+
+
+def _go(*arguments: str, folder: Path) -> str:
+    done = subprocess.run(
+        ["nice", "-n", "19", "go", *arguments],
+        cwd=folder,
+        env={**os.environ, **GO},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = "\n".join(done.stderr.splitlines()[-20:])
+        sys.exit(f"driftline: go {' '.join(arguments)} failed:\n{said}")
+    return done.stdout
+
+
+def main() -> None:
+    """Fetch and build what the stack tests run; a second run finds it all there."""
+    for name in binaries.NAMES:
+        try:
+            binaries.need(name)
+        except binaries.Missing as missing:
+            sys.exit(f"driftline: {missing}")
+    for name in ("prometheus", "alertmanager", COLLECTOR):
+        if folder(name).exists():
+            continue
+        if shutil.which("go") is None:
+            print("driftline: no Go toolchain, so nothing newer than Debian's is built, and no Collector")
+            return
+        print(f"driftline: building {_source(name)} (minutes, once)", flush=True)
+        start = time.monotonic()
+        build(name)
+        print(f"driftline: built {_source(name)} in {time.monotonic() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
