@@ -22,7 +22,7 @@ import pyarrow.parquet
 import pytest
 
 from driftline import names
-from driftline.baseline import Baseline
+from driftline.baseline import Baseline, bins
 from driftline.baseline.bins import digest
 from driftline.columns import Coded
 from driftline.errors import BaselineError
@@ -82,14 +82,33 @@ def test_numbers():
     assert amount.sums.sum() == pytest.approx(data.sum())
 
 
+def test_an_atom_has_fine_bins_of_its_own():
+    """A value of exactly 1/128 of the rows is apart from its neighbours on either side."""
+    values = np.concatenate((np.linspace(0, 1, 12_700), np.full(100, 0.50001)))
+    feature = build({"x": values}, features=["x"]).features["x"]
+    assert feature.counts[np.searchsorted(feature.edges[1:-1], 0.50001)] == 100
+
+
+def test_a_tenth_stands_alone():
+    """A value of exactly a tenth is a bin of its own; runs lighter than a twentieth a piece stay whole."""
+    assert bins.fold_of(np.array([1, 1, 10, 1, 1, 86])).tolist() == [0, 0, 1, 2, 2, 3]
+    assert bins.fold_of(np.array([2, 2, 5, 2, 89])).tolist() == [0, 0, 1, 1, 2]
+
+
+def test_more_atoms_than_bins():
+    """The least joins its lesser neighbour, until there are ten."""
+    counts = np.array([3, 180, 1, 190, 2, 200, 4, 210, 5, 200, 6])
+    assert bins.fold_of(counts).tolist() == [0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
 def test_categories():
     """The commonest come first; those of 20 rows are named, the rest is other."""
-    data = ["b"] * 300 + ["a"] * 300 + ["rare"] * 19 + ["12"] * 30 + ["other"] * 40 + ["=x"] * 50
+    data = ["b"] * 300 + ["a"] * 300 + ["rare"] * 19 + ["12"] * 20 + ["other"] * 40 + ["=x"] * 50
     country = build({"c": data}).features["c"]
     assert country.categories == ("a", "b", "=x", "other", "12", "rare")
     assert country.bins == ("a", "b", "==x", "=other", "=12", "other")
     assert country.fold.tolist() == [0, 1, 2, 3, 4, 5]
-    assert country.counts.tolist() == [300, 300, 50, 40, 30, 19]
+    assert country.counts.tolist() == [300, 300, 50, 40, 20, 19]
 
 
 def test_categories_beyond_the_kept():

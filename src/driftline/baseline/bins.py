@@ -114,7 +114,7 @@ def midway(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.fl
     is the edge, which its own bin holds.
     """
     middle = low / 2 + high / 2
-    return np.where((middle >= low) & (middle < high), middle, low) + 0.0  # -0.0 becomes 0.0
+    return np.where((middle >= low) & (middle < high), middle, low)
 
 
 def fold_of(counts: NDArray[np.int64]) -> NDArray[np.intp]:
