@@ -189,7 +189,7 @@ class Frame:
         return _named((name, _series(frame.iloc[:, at])) for at, name in enumerate(frame.columns))
 
 
-class Unreadable(Exception):  # noqa: N818 - it never leaves this package
+class Unreadable(Exception):
     """A value whose form is not known; the call is observed without it."""
 
 
