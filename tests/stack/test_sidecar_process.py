@@ -124,7 +124,9 @@ def test_baselines_are_watched(folder):
         eventually(lambda: counter(scrape(metrics), reloads % "failed") == 1)
         assert 'model="fraud",version="1"' in scrape(metrics)
         bad.unlink()
-        Baseline.build({"x": [n / 7 for n in range(1000)]}, model="churn", version="7").save(folder / "baselines")
+        Baseline.build({"x": [n / 7 for n in range(1000)]}, model="churn", version="7").save(
+            folder / "baselines"
+        )
         eventually(lambda: 'model="churn",version="7"' in scrape(metrics))
 
 
