@@ -11,7 +11,7 @@ from driftline.histogram import Histogram, fold
 from driftline.names import FAULTS, MISSING
 from driftline.statistics import ON_FINE, ON_FOLD
 from driftline.statistics.chi_square import chi_square, p_value
-from driftline.statistics.overdispersion import overdispersion
+from driftline.statistics.overdispersion import MIN_PANES, overdispersion
 from driftline.statistics.shares import sum_of
 from driftline.window import Counts
 
@@ -101,15 +101,23 @@ class Layout:
         """Add fine counts, shape (..., fine), up into the bins that are scored and exported."""
         return fold(values, self.fold, self.bins)
 
-    def score(self, window: Window, statistics: Collection[str] = DEFAULT_STATISTICS) -> list[DriftScore]:
+    def score(
+        self,
+        window: Window,
+        statistics: Collection[str] = DEFAULT_STATISTICS,
+        pieces: NDArray[np.uint32] | None = None,
+    ) -> list[DriftScore]:
         """Score every feature that has values in *window* by each of *statistics*.
 
         What needs an order, such as ``kolmogorov_smirnov``, is left out for categories. Without any
-        statistic only the overdispersion is told.
+        statistic only the overdispersion is told: from the window's panes, or where these are too few and
+        will not become more, from *pieces* of its rows, shape (pieces, folded bins).
         """
         merged = window.merged()
         sums = merged.sums + merged.values * self.centres
         folded, panes = self.folded(merged.values), self.folded(window.closed())
+        if len(panes) < MIN_PANES and pieces is not None:
+            panes = pieces
         found: dict[int, DriftScore] = {}
         for group in self._on_fold:
             here = group.holding(folded)

@@ -117,3 +117,42 @@ class Window:
         held = self.rows > 0
         held[self._open] = False
         return self.values[held]
+
+
+PIECE_ROWS = 1000
+PIECES = 32
+
+
+class Pieces:
+    """The last pieces of a thousand rows: panes closed by number, for a model whose rows come in bursts.
+
+    A nightly job fills one pane of a day, and how much panes differ cannot be told from one. Told from
+    pieces of a burst it can, once a whole window has shown that no more panes are to be had.
+
+    Args:
+        bins: Folded bins of all features, side by side.
+    """
+
+    def __init__(self, bins: int) -> None:
+        self.values = np.zeros((PIECES, bins), np.uint32)
+        self.at = np.full(PIECES, -np.inf)
+        self._totals = np.zeros(bins, np.int64)
+        self._rows = 0
+        self._next = 0
+
+    def due(self, rows: int) -> bool:
+        """Count *rows* more; tell whether they make a piece."""
+        self._rows += rows
+        return self._rows >= PIECE_ROWS
+
+    def close(self, totals: NDArray[np.int64], now: float) -> None:
+        """Close a piece: what the folded *totals* hold more than at the last one."""
+        self.values[self._next] = totals - self._totals
+        self.at[self._next] = now
+        self._next = (self._next + 1) % PIECES
+        self._totals = totals
+        self._rows = 0
+
+    def since(self, moment: float) -> NDArray[np.uint32]:
+        """Return the pieces closed after *moment*, shape (pieces, bins)."""
+        return self.values[self.at > moment]

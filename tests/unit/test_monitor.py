@@ -357,3 +357,38 @@ def test_p_is_told_with_phi(built):
         watched.monitor.tick()
         (p,) = watched.values("driftline_sidecar_feature_p_value", feature="amount", window="1h").values()
         assert low <= p <= high
+
+
+def test_a_nightly_job_has_phi_from_pieces_of_its_burst(built):
+    """Rows that all come in one pane a day are judged, too: after a day, from every thousand of them."""
+    watched = Watched(built)
+    for _ in range(2):
+        for part in range(12):
+            watched.monitor.observe(batch(1000, seed=part))
+        watched.monitor.tick()
+        name = "driftline_feature_overdispersion"
+        told = watched.values(name, feature="amount", window="24h")
+        watched.clock.now += 86_400
+        watched.monitor.tick()
+    assert list(told.values()) == [pytest.approx(1.0, abs=0.8)]
+    fresh = Watched(built)
+    for part in range(12):
+        fresh.monitor.observe(batch(1000, seed=part))
+    fresh.monitor.tick()
+    assert fresh.values(name, feature="amount", window="24h") == {}
+
+
+def test_clusters_are_seen_in_pieces_too(built):
+    """Rows that come twenty at a time make phi about twenty, in a burst as in a stream."""
+    watched = Watched(built)
+    for _ in range(2):
+        for part in range(20):
+            rows = {name: c for name, c in columns(100, seed=part).items() if name == "amount"}
+            clustered = {"amount": np.repeat(rows["amount"], 20)}
+            watched.monitor.observe(Batch(model="fraud", version="1", rows=2000, columns=clustered))
+        watched.monitor.tick()
+        told = watched.values("driftline_feature_overdispersion", feature="amount", window="24h")
+        watched.clock.now += 86_400
+        watched.monitor.tick()
+    (phi,) = told.values()
+    assert 12 < phi < 30

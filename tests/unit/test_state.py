@@ -184,3 +184,20 @@ def test_names_cannot_leave_the_folder(built, tmp_path):
     watched.monitor.tick()
     watched.state.save(watched.monitor)
     assert {p.parent for p in tmp_path.rglob("*") if p.is_file()} == {tmp_path / "state"}
+
+
+def test_pieces_of_a_burst_survive_a_restart(built, tmp_path):
+    """A sidecar restarted between two nightly runs still knows how clustered the last one was."""
+    before = watch(built, tmp_path)
+    for _ in range(2):
+        for part in range(12):
+            before.monitor.observe(batch(1000, seed=part))
+        before.monitor.tick()
+        before.clock.now += 80_000
+        before.monitor.tick()
+    before.monitor.tick()
+    before.state.save(before.monitor)
+    told = before.values("driftline_feature_overdispersion", feature="amount", window="24h")
+    after = restarted(before, built)
+    after.monitor.tick()
+    assert after.values("driftline_feature_overdispersion", feature="amount", window="24h") == told != {}

@@ -15,7 +15,7 @@ from driftline.config import Model, parse_duration
 from driftline.drift import DriftScore, Layout
 from driftline.sidecar.baselines import ANY_VERSION, Baselines
 from driftline.sidecar.streams import Streams
-from driftline.window import Counts, Window
+from driftline.window import Counts, Pieces, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +48,7 @@ class Track:
         self.layout = layout
         self.totals = layout.empty()
         self.fresh = layout.empty()
+        self.pieces = Pieces(layout.bins)
         self.since = now
         self.windows = {
             name: Window(parse_duration(name), pane, self.fresh, now) for name, pane in windows.items()
@@ -174,6 +175,8 @@ class Monitor:
             if track and counts:
                 track.totals.add(counts)
                 track.fresh.add(counts)
+                if track.pieces.due(rows):
+                    track.pieces.close(track.layout.folded(track.totals.values), now)
                 expected = track.baseline.task
                 if batch.task and expected and batch.task != expected:
                     model.task_differs += 1
@@ -298,7 +301,11 @@ class Monitor:
         for track in tracks:  # only ticks change windows, and there is one ticker
             shown = [*track.windows][:LOCAL_WINDOWS]
             scores = {
-                name: track.layout.score(window, self.config.statistics if name in shown else ())
+                name: track.layout.score(
+                    window,
+                    self.config.statistics if name in shown else (),
+                    track.pieces.since(now - window.length) if now - track.since >= window.length else None,
+                )
                 for name, window in track.windows.items()
             }
             rows = {name: int(window.rows.sum()) for name, window in track.windows.items()}

@@ -95,6 +95,7 @@ class StateFolder:
             for number, window in enumerate(track.windows.values())
             for column in COLUMNS
         }
+        arrays |= {"pieces.values": track.pieces.values, "pieces.at": track.pieces.at}
         encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
         _write(path, lambda file: np.savez(file, header=encoded, **arrays))
         self._written[path] = mark
@@ -163,6 +164,11 @@ class StateFolder:
                     window.faults[:, feature[1]] = arrays["faults"][:, feature[0]]
                 window.rows[:] = arrays["rows"]
                 window.roll(monitor.clock())
+            if [place for _, _, place in places] == list(
+                track.layout.slices
+            ):  # else their bins lie elsewhere
+                track.pieces.values[:] = archive["pieces.values"]
+                track.pieces.at[:] = archive["pieces.at"]
             track.since = min(track.since, float(header["since"]))
 
 
