@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -145,8 +146,9 @@ def test_lengths_of_text():
     feature = build({"t": data}).features["t"]
     assert feature.kind == "text_length"
     mixed = np.empty(5, object)
-    mixed[:] = ["é" * 3, None, 7, float("nan"), b"x"]
+    mixed[:] = ["é" * 100, None, 7, float("nan"), b"x"]
     assert feature.count(mixed).faults.tolist() == [2, 0, 2, 0]
+    assert feature.count(mixed).sums.sum() == 60 + 8
     assert feature.count(np.array([np.nan, 1.0])).faults.tolist() == [1, 0, 1, 0]
     assert feature.count(Coded(np.array([0, -1]), ("x" * 4000,))).sums.sum() == 128
 
@@ -159,6 +161,21 @@ def test_out_of_range():
     counted = feature.count(np.array([-1e9, 500.0, 1e300, np.inf, np.nan]))
     assert counted.faults.tolist() == [1, 0, 1, 2]
     assert (counted.values[0], counted.values[-1]) == (1, 1)
+
+
+def test_range_is_compared_exactly():
+    """A float32 is compared as it is: 0.1 of that width is above 0.1."""
+    feature = replace(build({"x": [0.0, 1.0]}).features["x"], range=(0.0, 0.1))
+    assert feature.count(np.array([0.1], np.float32)).faults.tolist() == [0, 0, 0, 1]
+    assert feature.count(np.array([0.1])).faults.tolist() == [0, 0, 0, 0]
+
+
+def test_binning_tells_kinds_apart():
+    """Lengths and numbers on equal edges are not one series."""
+    sizes = np.random.default_rng(0).integers(1, 90, 300)
+    features = build({"n": sizes, "t": ["x" * size for size in sizes.tolist()]}).features
+    assert features["n"].edges.tolist() == features["t"].edges.tolist()
+    assert features["n"].binning != features["t"].binning
 
 
 @pytest.mark.parametrize("value", [9.99, -9.99, 0.0, 1e300, 5e-324])
@@ -491,6 +508,23 @@ def test_what_was_constant_gets_bins():
     """One bin says nothing and is not inherited."""
     old = build({"x": np.zeros(100)}, features=["x"])
     assert len(build({"x": np.arange(100.0)}, features=["x"], edges_from=old).features["x"].bins) == 10
+
+
+def test_what_was_watched_stays_watched():
+    """What looks like an id and was asked for once is not skipped by the next build on its bins."""
+    data = {name: SKIPPED[name] for name in ("userId", "row")} | KEPT
+    old = build(data, features=["userId"])
+    new = build(data, edges_from=old)
+    assert "userId" in new.features
+    assert list(new.skipped) == ["row"]
+
+
+def test_a_bin_that_ran_empty_is_said():
+    """Less than 5 % in an inherited bin is odd, though none holds more than 20 %."""
+    values = np.random.default_rng(0).random(9000)
+    old = build({"x": values})
+    (line,) = build({"x": values[(values < 0.3) | (values > 0.4)]}, edges_from=old).oddities()
+    assert line.startswith("x: its bins hold 0.")
 
 
 def test_shares_that_left_their_bounds_are_said(caplog):
