@@ -211,6 +211,10 @@ def test_outputs():
     """A prediction is categories iff the task is classification; scores may be several."""
     assert build(prediction="label").features["@prediction"].kind == "categorical"
     assert build(prediction="label", task="regression").features["@prediction"].kind == "numeric"
+    assert build(prediction="member", task="regression").features["@prediction"].kind == "numeric"
+    assert faults_of(build, prediction="country", task="regression") == (
+        "@prediction, column 'country', holds no number, only str",
+    )
     many = build(score={"yes": "score", "no": "answer"}).features
     assert {"@score.yes", "@score.no"} <= set(many)
     assert "score" not in many
