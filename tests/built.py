@@ -1,7 +1,7 @@
-"""The newest Prometheus and Alertmanager, and the Collector: built with Go into a cache, as ``make stack`` does.
+"""The newest Prometheus and Alertmanager, the Collector, the examples in Go and Node.js: built into a cache.
 
-Run as a program it fetches Debian's packages too, and builds what is not there yet; where there is no Go
-toolchain it says so and leaves that half out, and the tests that need it are skipped by name.
+Run as a program, as ``make stack`` does, it fetches Debian's packages too and builds what is not there yet.
+Where there is no Go or no npm it says so and leaves that out, and the tests that need it are skipped by name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from driftline.cli import binaries
 
 PINS = tomllib.loads(Path(__file__).with_name("versions.toml").read_text())
 BUILDER = Path(__file__).parents[1] / "collector-config" / "builder.yaml"
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 COLLECTOR = "otelcol-driftline"
+GO_SERVICE, NODE_SERVICE = "go-service", "node-service"
 # a main module of its own, whatever workspace or flags are set here; replace directives forbid `go install`
 GO = {"GOWORK": "off", "GOFLAGS": "-mod=mod -buildvcs=false"}
 
@@ -38,19 +40,30 @@ def need(*names: str) -> str:
     """
     for name in names:
         if not (folder(name) / name).exists():
-            raise Absent(f"{name} is missing: make stack builds it, with a Go toolchain")
+            raise Absent(f"{name} is missing: make stack builds it where there is {tool(name)}")
     return os.pathsep.join(dict.fromkeys(str(folder(name)) for name in names))
 
 
+def tool(name: str) -> str:
+    """Return which tool builds *name*."""
+    return "npm" if name == NODE_SERVICE else "go"
+
+
 def folder(name: str) -> Path:
-    """Return where *name* is once built: another version has another folder."""
+    """Return where *name* is once built: what is made from other sources has another folder."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "driftline" / "built" / _source(name)
 
 
 def _source(name: str) -> str:
-    if name == COLLECTOR:
-        return f"{name}@{hashlib.sha256(BUILDER.read_bytes()).hexdigest()[:12]}"
+    files = {
+        COLLECTOR: [BUILDER],
+        GO_SERVICE: sorted((EXAMPLES / "go").glob("*.*")),
+        NODE_SERVICE: sorted((EXAMPLES / "node").glob("*.*")),
+    }
+    if name in files:
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files[name]))
+        return f"{name}@{digest.hexdigest()[:12]}"
     return next(
         f"{kept}@{pin['version']}"
         for kept, pin in PINS.items()
@@ -65,7 +78,8 @@ def build(name: str) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as scratch:
         output = Path(scratch) / "bin"
         output.mkdir()
-        (_collector if name == COLLECTOR else _module)(name, Path(scratch), output)
+        makers = {COLLECTOR: _collector, GO_SERVICE: _go_service, NODE_SERVICE: _node_service}
+        makers.get(name, _module)(name, Path(scratch), output)
         try:
             output.rename(target)
         except OSError:  # somebody else was first
@@ -101,9 +115,26 @@ def _collector(name: str, scratch: Path, output: Path) -> None:
     (scratch / name / name).rename(output / name)
 
 
+def _go_service(name: str, scratch: Path, output: Path) -> None:
+    source = shutil.copytree(EXAMPLES / "go", scratch / "source")
+    _go("build", f"-o={output / name}", ".", folder=source)
+
+
+def _node_service(name: str, scratch: Path, output: Path) -> None:
+    installed = shutil.ignore_patterns("node_modules")
+    shutil.copytree(EXAMPLES / "node", output, dirs_exist_ok=True, ignore=installed)
+    _run("npm", "ci", "--no-audit", "--no-fund", folder=output)
+    (output / name).write_text('#!/bin/sh\nexec node "${0%/*}/service.js" "$@"\n')
+    (output / name).chmod(0o755)
+
+
 def _go(*arguments: str, folder: Path) -> str:
+    return _run("go", *arguments, folder=folder)
+
+
+def _run(*command: str, folder: Path) -> str:
     done = subprocess.run(
-        ["nice", "-n", "19", "go", *arguments],
+        ["nice", "-n", "19", *command],
         cwd=folder,
         env={**os.environ, **GO},
         capture_output=True,
@@ -112,7 +143,7 @@ def _go(*arguments: str, folder: Path) -> str:
     )
     if done.returncode != 0:
         said = "\n".join(done.stderr.splitlines()[-20:])
-        sys.exit(f"driftline: go {' '.join(arguments)} failed:\n{said}")
+        sys.exit(f"driftline: {' '.join(command)} failed:\n{said}")
     return done.stdout
 
 
@@ -123,13 +154,13 @@ def main() -> None:
             binaries.need(name)
         except binaries.Missing as missing:
             sys.exit(f"driftline: {missing}")
-    for name in ("prometheus", "alertmanager", COLLECTOR):
+    for name in ("prometheus", "alertmanager", COLLECTOR, GO_SERVICE, NODE_SERVICE):
         if folder(name).exists():
             continue
-        if shutil.which("go") is None:
-            print("driftline: no Go toolchain, so nothing newer than Debian's is built, and no Collector")
-            return
-        print(f"driftline: building {_source(name)} (minutes, once)", flush=True)
+        if shutil.which(tool(name)) is None:
+            print(f"driftline: no {tool(name)} on the PATH, so {_source(name)} is not built")
+            continue
+        print(f"driftline: building {_source(name)}", flush=True)
         start = time.monotonic()
         build(name)
         print(f"driftline: built {_source(name)} in {time.monotonic() - start:.0f} s", flush=True)

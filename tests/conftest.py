@@ -43,16 +43,15 @@ def stack(request, monkeypatch):
 def pytest_runtest_setup(item):
     """Skip a stack test whose parts cannot be had, naming the part; with DRIFTLINE_REQUIRE_STACK=1 fail it.
 
-    What Go builds is required only where there is Go.
+    What Go or npm builds is required only where there is one.
     """
     column = item.callspec.params.get("stack") if hasattr(item, "callspec") else None
     for name in sorted(needs(item)):
-        of_go = column == "latest" or name not in binaries.NAMES
+        of_ours = column == "latest" or name not in binaries.NAMES
         try:
-            built.need(name) if of_go else binaries.need(name)
+            built.need(name) if of_ours else binaries.need(name)
         except (binaries.Missing, built.Absent) as missing:
-            if os.environ.get("DRIFTLINE_REQUIRE_STACK") == "1" and not (
-                of_go and shutil.which("go") is None
-            ):
+            buildable = not of_ours or shutil.which(built.tool(name))
+            if os.environ.get("DRIFTLINE_REQUIRE_STACK") == "1" and buildable:
                 pytest.fail(str(missing), pytrace=False)
             pytest.skip(str(missing))
