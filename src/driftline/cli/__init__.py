@@ -35,6 +35,7 @@ COMMANDS = {
     "baseline": Command(
         "driftline.cli.baseline", "build a baseline from training data, show it, check it", "baseline"
     ),
+    "dashboards": Command("driftline.cli.dashboards", "write the Grafana dashboards as JSON", "grafana"),
     "demo": Command(
         "driftline.cli.demo",
         "watch a model meet data it does not know, until the phone rings; needs driftline[demo]",

@@ -1,0 +1,1 @@
+"""One file per panel; each says one thing to one audience."""

@@ -1,0 +1,268 @@
+"""Every query of every panel, asked of a real Prometheus that holds two weeks of a fleet and all recorded series.
+
+The sidecars' series are backfilled every half hour, the rules are then evaluated on them every hour, level
+by level, by promtool; alerts are recorded as Prometheus would have kept them. A look-back of an hour stands in
+for the usual five minutes. DRIFTLINE_BIN_DIR chooses the Prometheus.
+"""
+
+import contextlib
+import json
+import math
+import re
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+import two_weeks
+from driftline.cli import binaries
+from driftline.dashboards import DASHBOARDS
+from driftline.dashboards.queries import MOST, shifted, threshold, verdict
+from stack.processes import Children, free_ports
+
+ROOT = Path(__file__).parents[2]
+CHOSEN = {"environment": "prod", "model": "fraud", "version": ".+", "feature": "amount"}
+STEPS = {"__range": "14d", "__interval": "1h", "__rate_interval": "2h"}
+
+pytestmark = [pytest.mark.stack("prometheus", "promtool"), pytest.mark.timeout(300)]
+
+
+def filled(text, **chosen):
+    """Return *text* with Grafana's variables as a person's choices fill them."""
+    values = {**CHOSEN, **STEPS, **chosen}
+    return re.sub(r"\$(\w+)", lambda found: values[found[1]], text)
+
+
+def shipped_rules():
+    """Yield what is recorded; an alert as the ALERTS series that Prometheus keeps while it fires."""
+    for file in sorted([*ROOT.glob("alert-rules/recording/*.yml"), *ROOT.glob("alert-rules/alerting/*.yml")]):
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            for rule in group["rules"]:
+                if "record" in rule:
+                    yield {"record": rule["record"], "expr": rule["expr"]}
+                else:
+                    labels = {**rule["labels"], "alertname": rule["alert"], "alertstate": "firing"}
+                    yield {"record": "ALERTS", "expr": f"0 * ({rule['expr']}) + 1", "labels": labels}
+
+
+def levels():
+    """Return the rules in passes, each of which reads only what earlier passes recorded."""
+    waiting = list(shipped_rules())
+    passes = []
+    while waiting:
+        names = {rule["record"] for rule in waiting}
+        ready = [rule for rule in waiting if not names & set(re.findall(r"[\w:]+", rule["expr"]))]
+        assert ready, f"rules that read each other: {sorted(names)}"
+        passes.append(ready)
+        waiting = [rule for rule in waiting if rule not in ready]
+    return passes
+
+
+class Backfilled:
+    """A Prometheus over the blocks in *folder*, restarted to see new ones."""
+
+    def __init__(self, children, folder):
+        self.children, self.folder = children, folder
+        (folder / "prometheus.yml").write_text("global: {scrape_interval: 30m}\n")
+        self.child = None
+
+    def start(self):
+        if self.child:
+            self.children.stop(self.child)
+        port = free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{port}"
+        self.child = self.children.start(
+            "prometheus",
+            binaries.need("prometheus"),
+            f"--config.file={self.folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            "--storage.tsdb.retention.time=60d",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--query.lookback-delta=3599s",  # an hourly sample is found until the next one, and no longer
+            "--log.level=warn",
+            ready=f"{self.url}/-/ready",
+        )
+
+    def backfill(self, *arguments):
+        done = subprocess.run(
+            [
+                binaries.need("promtool"),
+                *("tsdb", "create-blocks-from", "--max-block-duration=744h", "--quiet", *arguments),
+            ],
+            cwd=self.folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def fill(self, scraped):
+        self.backfill("openmetrics", scraped, "data")
+        span = (f"--start={two_weeks.START:.0f}", f"--end={two_weeks.END:.0f}", "--eval-interval=1h")
+        for rules in levels():
+            self.start()
+            # one name for all, from which promtool takes the minute of the hour that a group is evaluated at
+            group = {"name": "level", "interval": "1h", "rules": rules}
+            (self.folder / "rules.yml").write_text(yaml.safe_dump({"groups": [group]}))
+            self.backfill("rules", *span, f"--url={self.url}", "--output-dir=data", "rules.yml")
+        self.start()
+
+    def ask(self, path, **parameters):
+        body = urllib.parse.urlencode(parameters).encode()
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", body, timeout=60) as response:
+                return json.load(response)["data"]
+        except urllib.error.HTTPError as error:
+            pytest.fail(f"{parameters}\n{error.read().decode()}")
+
+    def series(self, expr, *, instant):
+        """Return {labels: values} of *expr*, now or over the two weeks, as Grafana would ask."""
+        if instant:
+            found = self.ask("query", query=expr, time=two_weeks.END)["result"]
+        else:
+            found = self.ask("query_range", query=expr, start=two_weeks.START, end=two_weeks.END, step=3600)[
+                "result"
+            ]
+        return {
+            tuple(sorted(one["metric"].items())): [float(v) for _, v in one.get("values") or [one["value"]]]
+            for one in found
+        }
+
+
+@pytest.fixture(scope="module")
+def fleets(tmp_path_factory):
+    """Give what returns the backfilled Prometheus of the programs that ``binaries`` finds."""
+    root = tmp_path_factory.mktemp("two_weeks")
+    scraped = root / "scraped.txt"
+    with scraped.open("w") as file:
+        file.writelines(two_weeks.Fleet().lines())
+    running = {}
+    with contextlib.ExitStack() as open_children:
+
+        def of(program):
+            if program not in running:
+                folder = root / str(len(running))
+                folder.mkdir()
+                running[program] = Backfilled(open_children.enter_context(Children(folder)), folder)
+                running[program].fill(scraped)
+            return running[program]
+
+        yield of
+
+
+@pytest.fixture
+def fleet(fleets):
+    return fleets(binaries.need("prometheus"))
+
+
+QUERIES = {
+    f"{uid}: {panel['title']}: {target['refId']}": target
+    for uid, dashboard in DASHBOARDS.items()
+    for panel in dashboard["panels"]
+    for target in panel["targets"]
+}
+ANNOTATIONS = {
+    f"{uid}: {annotation['name']}": annotation["expr"]
+    for uid, dashboard in DASHBOARDS.items()
+    for annotation in dashboard["annotations"]["list"]
+}
+VARIABLES = {
+    f"{uid}: {variable['name']}": variable
+    for uid, dashboard in DASHBOARDS.items()
+    for variable in dashboard["templating"]["list"]
+    if variable["type"] == "query"
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_query(fleet, name):
+    """Every query of every panel finds numbers."""
+    target = QUERIES[name]
+    found = fleet.series(filled(target["expr"]), instant=target["instant"])
+    assert any(math.isfinite(value) for values in found.values() for value in values)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_query_of_a_wide_model(fleet, name):
+    """A model with 300 features opens: no query brings more series than a panel can show."""
+    target = QUERIES[name]
+    expr = filled(target["expr"], model="wide", feature="x001")
+    assert len(fleet.series(expr, instant=target["instant"])) <= 2 * MOST
+
+
+@pytest.mark.parametrize("name", ANNOTATIONS)
+def test_annotation(fleet, name):
+    """Releases and incidents are found, and are not always there."""
+    found = fleet.series(filled(ANNOTATIONS[name]), instant=False)
+    assert found
+    assert all(len(values) < 7 * 24 for values in found.values())
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_variable(fleet, name):
+    """Every variable has choices, and the chosen one is among them."""
+    variable = VARIABLES[name]
+    query = filled(variable["query"])
+    if labels := re.fullmatch(r"label_values\((.*), (\w+)\)", query):
+        found = {dict(pairs).get(labels[2]) for pairs in fleet.series(labels[1], instant=True)}
+    else:
+        asked = re.fullmatch(r"query_result\((.*)\)", query)[1]
+        shown = [f"{{{key}={json.dumps(value)}}}" for ((key, value),) in fleet.series(asked, instant=True)]
+        found = {re.search(variable["regex"].strip("/"), text)[1] for text in shown}
+    chosen = filled("$" + variable["name"], version="2.3.1")
+    assert chosen in found
+
+
+def test_release_is_marked_once(fleet):
+    """A release is a mark at the hour of its first row; what was there from the start has none later."""
+    expr = filled(ANNOTATIONS["driftline-model: Releases"])
+    found = fleet.ask("query_range", query=expr, start=two_weeks.START + 86_400, end=two_weeks.END, step=3600)
+    (release,) = found["result"]
+    assert release["metric"]["version"] == "2.3.1"
+    assert [at for at, _ in release["values"]] == [two_weeks.RELEASE]
+
+
+def test_verdict_is_the_alerts(fleet):
+    """What is drawn yellow or red is what ModelFeatureDrift names, over all of the two weeks."""
+    drawn = fleet.series(filled(f"{verdict()} >= 1"), instant=False)
+    alert = fleet.series(
+        'max by (environment, model, version, feature) (ALERTS{alertname="ModelFeatureDrift", model="fraud"})',
+        instant=False,
+    )
+    assert {labels: len(values) for labels, values in drawn.items()} == {
+        labels: len(values) for labels, values in alert.items()
+    }
+    assert {"amount", "@score"} <= {dict(labels)["feature"] for labels in drawn}
+
+
+def test_a_second_weekend_is_green(fleet):
+    """What weekends do to a feature is red once, before there is a last week to compare with."""
+    channel = filled(verdict(more=', version=~"$version", feature="channel"'))
+    first, second = (f"max_over_time(({channel})[7d:1h] {offset})" for offset in ("offset 7d", ""))
+    assert [*fleet.series(f"max({first})", instant=True).values()] == [[2.0]]
+    assert [*fleet.series(f"max({second})", instant=True).values()] == [[0.0]]
+
+
+def test_verdict_reads_both_thresholds(fleet):
+    """Red is above P2, yellow between P3 and P2, green below P3 or explained."""
+    now = {
+        dict(labels)["feature"]: value
+        for labels, (value,) in fleet.series(filled(verdict()), instant=True).items()
+    }
+    moved = {
+        dict(labels)["feature"]: value
+        for labels, (value,) in fleet.series(filled(f"max by (feature) {shifted()}"), instant=True).items()
+    }
+    limits = [
+        {
+            dict(labels)["feature"]: value
+            for labels, (value,) in fleet.series(
+                filled(f"max by (feature) ({threshold(p)})"), instant=True
+            ).items()
+        }
+        for p in ("P3", "P2")
+    ]
+    expected = {name: sum(moved.get(name, 0) > limit[name] for limit in limits) for name in now}
+    assert now == expected
+    assert set(now.values()) >= {0, 2}
