@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import built
-from driftline.wire import decode, decode_json, encode
+from driftline.wire import decode_json, encode
 from stack.collectors import CONFIG, EXPORT, Collector, GrpcSink, HttpSink
 from stack.processes import Children, eventually, free_ports, sidecar
 from stack.test_fleet import counter, scrape
@@ -49,7 +49,7 @@ def call(address, body, *, compress=False):
 
 
 def records(bodies):
-    """Return every record of *bodies* with its resource and scope, as bytes that compare.
+    """Return every record of *bodies* with its resource and scope, as text that compares.
 
     What is not there, a body or the value of a column, the Collector writes as one with nothing set: the
     same to every reader, and to this one.
@@ -64,7 +64,7 @@ def records(bodies):
                 ):
                     column.value.SetInParent()
                 parts = (of.resource, within.scope, record)
-                found.append(b"".join(part.SerializeToString(deterministic=True) for part in parts))
+                found.append("".join(map(str, parts)))
     return sorted(found)
 
 
@@ -139,17 +139,28 @@ def ordinary_log(text):
 
 @NEEDS
 def test_json_passes(tmp_path):
-    """JSON that a stock parser takes reaches the sidecar as the same batch, as protobuf."""
-    body = (VECTORS / "flat.request.bin").read_bytes()
-    text = MessageToJson(ExportLogsServiceRequest.FromString(body)).encode()
+    """JSON in the stock mapping reaches the sidecar as protobuf, every form of it."""
+    bodies = [(VECTORS / f"{name}.request.bin").read_bytes() for name in ("packed", "arrays", "flat")]
     with Children(tmp_path) as children, GrpcSink() as sink:
         collector = Collector(children, SIDECAR=sink.address)
-        post(collector.url, text, kind="application/json")
-        eventually(lambda: sink.requests)
-    (arrived,) = decode(sink.requests[0]).batches
-    (sent,) = decode_json(text).batches
-    assert arrived.columns.keys() == sent.columns.keys()
-    assert arrived.rows == sent.rows
+        for body in bodies:
+            text = MessageToJson(ExportLogsServiceRequest.FromString(body))
+            post(collector.url, text.encode(), kind="application/json")
+        eventually(lambda: len(records(sink.requests)) >= len(records(bodies)))
+    assert records(sink.requests) == records(bodies)
+
+
+@NEEDS
+def test_null_in_json_is_the_sidecars_alone(tmp_path):
+    """A request with ``null``, which the sidecar takes, the Collector refuses whole: the document says so."""
+    body = (VECTORS / "json.request.json").read_bytes()
+    assert decode_json(body).batches
+    with Children(tmp_path) as children:
+        collector = Collector(children)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            post(collector.url, body, kind="application/json")
+    with refused.value as error:
+        assert error.code == 400
 
 
 @NEEDS
@@ -292,7 +303,8 @@ def test_an_outage_is_waited_out_in_bounded_memory(tmp_path):
             try:
                 post(collector.url, body)
             except urllib.error.HTTPError as error:
-                refused = error.code
+                with error:
+                    refused = error.code
                 break
             taken += 1
         else:
