@@ -380,6 +380,8 @@ def test_columns_that_cannot_be_features(column):
     """What is neither number nor text is refused by the column's name."""
     (fault,) = faults_of(build, {"c": column}, features=["c"])
     assert fault.startswith("feature 'c' holds ")
+    temporal = "time" in str(column.dtype if hasattr(column, "dtype") else column.type)
+    assert ("points in time" in fault) >= temporal
     assert build({"c": column, "x": [1.0, 2.0]}).skipped.keys() == {"c"}
 
 
@@ -693,6 +695,27 @@ def test_a_broken_file(name):
     spoil, said, _ = BROKEN[name]
     faults = faults_of(Baseline.from_json, spoilt(spoil))
     assert any(said in fault for fault in faults), faults
+
+
+def test_two_bins_of_one_name():
+    """Labels that would be one series are refused."""
+
+    def spoil(document):
+        document["features"][1] |= {"fold": [0, 0, 1], "bins": ["other", "other"], "ratios": [0.9, 0.1]}
+
+    assert "features[1] 'country': bins must be other" in faults_of(Baseline.from_json, spoilt(spoil))
+
+
+def test_a_sum_of_nothing():
+    """A bin without values has no sum."""
+    older = build({"x": np.arange(200.0)}, features=["x"])
+    document = json.loads(build({"x": np.arange(150.0)}, features=["x"], edges_from=older).to_json())
+    assert document["features"][0]["counts"][-1] == 0
+    document["features"][0]["sums"][-1] = 500.0
+    content = {key: value for key, value in document.items() if key not in ("id", "created")}
+    assert faults_of(Baseline.from_json, json.dumps(document | {"id": digest(content)})) == (
+        "features[0] 'x': sums must be those of values inside the edges",
+    )
 
 
 def test_all_faults_at_once():
