@@ -35,6 +35,9 @@ COMMANDS = {
     "baseline": Command(
         "driftline.cli.baseline", "build a baseline from training data, show it, check it", "baseline"
     ),
+    "compare": Command(
+        "driftline.cli.compare", "say whether rows have moved away from others, feature by feature", "baseline"
+    ),
     "dashboards": Command("driftline.cli.dashboards", "write the Grafana dashboards as JSON", "grafana"),
     "demo": Command(
         "driftline.cli.demo",

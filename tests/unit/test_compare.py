@@ -1,0 +1,128 @@
+"""Two tables, one verdict: what moved is found, what did not is left alone, and the exit code says so."""
+
+import numpy as np
+import pytest
+
+from driftline.baseline import Baseline
+from driftline.cli import main
+from driftline.compare import compare
+from driftline.errors import BaselineError
+from watched import baseline, table
+
+
+@pytest.fixture(scope="module")
+def built():
+    return baseline()
+
+
+def verdicts(built, observed, **options):
+    found = compare(built, observed, outputs={"@prediction": "answer"}, **options)
+    return {verdict.feature: verdict for verdict in found.verdicts}
+
+
+def test_the_same_population_has_not_moved(built):
+    """Other rows of one population: every feature is the same, twenty times over."""
+    for seed in range(1, 21):
+        found = verdicts(built, table(2000, seed=seed))
+        assert [v.feature for v in found.values() if v.found] == []
+
+
+def test_a_shift_is_found_and_comes_first(built):
+    """The shifted feature alone drifted, and stands on top."""
+    found = compare(built, table(4000, seed=5, shift=0.6))
+    assert found.verdicts[0].feature == "amount"
+    assert [v.feature for v in found.verdicts if v.drifted] == ["amount"]
+    assert found.verdicts[0].p_value < 1e-6
+    assert (
+        found.verdicts[0].scores["mean_shift" if "mean_shift" in found.verdicts[0].scores else "wasserstein"]
+        > 0.4
+    )
+
+
+def test_a_threshold_is_the_callers(built):
+    """A shift below it is small, however sure."""
+    found = verdicts(built, table(4000, seed=5, shift=0.6), threshold=2.0)
+    assert (found["amount"].drifted, found["amount"].says) == (False, "small shift")
+
+
+def test_few_rows_are_no_evidence(built):
+    """Under 200 values nothing is called drift."""
+    found = verdicts(built, table(50, seed=5, shift=3.0))
+    assert (found["amount"].drifted, found["amount"].says) == (False, "too few rows")
+
+
+def test_clustered_rows_are_less_evidence(built):
+    """A hundred rows, each there twenty times, differ from training by chance: said, and not called drift."""
+    drifted = 0
+    for seed in range(20):
+        few = table(20, seed=seed)
+        many = {name: np.repeat(values, 20) for name, values in few.items()}
+        drifted += verdicts(built, many)["amount"].drifted
+    assert drifted == 0
+    found = compare(built, many)
+    assert any("clusters" in note for note in found.notes)
+
+
+def test_faults_are_found(built):
+    """Missing, unseen and out-of-range values that became many are named with their share."""
+    data = table(2000, seed=7)
+    data["amount"][:300] = np.nan
+    data["plan"][:100] = "gold"
+    data["answer"][:60] = 1e6
+    found = verdicts(built, data)
+    assert found["amount"].faults == {"missing": pytest.approx(0.15)}
+    assert found["plan"].faults == {"unseen": pytest.approx(0.05)}
+    assert found["@prediction"].faults == {"out_of_range": pytest.approx(0.03, abs=0.003)}
+    assert found["member"].faults == {}
+
+
+def test_columns_that_came_or_went_are_noted(built):
+    """A column more or less is a note, not a crash."""
+    data = table(500, seed=3)
+    del data["member"]
+    data["colour"] = np.ones(500)
+    notes = " ".join(compare(built, data).notes)
+    assert "Not in the observed data: member." in notes
+    assert "Not in the baseline, and not judged: answer, colour." in notes
+
+
+def test_what_cannot_be_compared_is_said(built):
+    """No rows, nothing in common, no table: each one clear error."""
+    with pytest.raises(BaselineError, match="no rows"):
+        compare(built, {"amount": np.empty(0)})
+    with pytest.raises(BaselineError, match="none of the baseline's features: amount, plan"):
+        compare(built, {"x": np.ones(10)})
+    with pytest.raises(BaselineError):
+        compare(built, 7)
+
+
+def test_command(tmp_path, capsys):
+    """0 when nothing moved, 1 when something did, 2 when it could not be told; a baseline or data will do."""
+    import pandas as pd
+
+    frames = {"train": table(4000), "same": table(2000, seed=2), "moved": table(2000, seed=2, shift=1.0)}
+    for name, data in frames.items():
+        pd.DataFrame(data).to_parquet(tmp_path / f"{name}.parquet")
+    baseline().save(tmp_path / "b.json")
+    train, same, moved = (str(tmp_path / f"{name}.parquet") for name in frames)
+    assert main(["compare", train, same]) == 0
+    assert "Nothing has moved" in capsys.readouterr().out
+    assert main(["compare", train, moved, "--prediction", "answer"]) == 1
+    said = capsys.readouterr().out
+    assert "2,000 rows of" in said
+    assert "Drifted, 1 of 4: amount." in said
+    assert main(["compare", str(tmp_path / "b.json"), moved]) == 1
+    assert main(["compare", train, str(tmp_path / "absent.parquet")]) == 2
+    assert main(["compare", train, same, "--threshold", "0"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_one_wild_value_changes_no_verdict():
+    """One value of 1e6 among 10,000 rows neither hides a shift nor makes one."""
+    rng = np.random.default_rng(0)
+    built = Baseline.build({"x": rng.normal(size=10_000)}, model="m")
+    for shift, drifted in ((0.0, False), (0.5, True)):
+        rows = rng.normal(shift, 1, 10_000)
+        rows[77] = 1e6
+        (verdict,) = compare(built, {"x": rows}).verdicts
+        assert verdict.drifted == drifted
