@@ -4,6 +4,7 @@ import gzip
 import json
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -291,33 +292,43 @@ def whole(counted, rows):
 
 @NEEDS
 @pytest.mark.timeout(180)
-def test_an_outage_is_waited_out_in_bounded_memory(tmp_path):
-    """Without its sidecar the Collector keeps 64 MiB and then refuses; what it took is counted, all of it."""
+@pytest.mark.parametrize(
+    ("environment", "pause", "reason"),
+    [({}, 0.0, b"queue"), ({"MEMORY_MIB": "50"}, 0.1, b"memory")],  # memory is looked at once a second
+    ids=["queue", "memory"],
+)
+def test_an_outage_is_waited_out_in_bounded_memory(tmp_path, environment, pause, reason):
+    """Without its sidecar the Collector keeps what it may and then refuses; what it took is counted, all of it."""
     body = encode(batch(65_000))
-    taken = 0
+    queue = 64 * 1024 * 1024 // len(body)
     with Children(tmp_path) as children:
         ports = free_ports(3)
         file = configure(tmp_path, "alone", *ports)
-        collector = Collector(children, SIDECAR=f"127.0.0.1:{ports[2]}")
-        for _ in range(2 * 64 * 1024 * 1024 // len(body)):
-            try:
-                post(collector.url, body)
-            except urllib.error.HTTPError as error:
-                with error:
-                    refused = error.code
-                break
-            taken += 1
-        else:
-            pytest.fail("never refused")
-        assert refused in {429, 503}
-        assert 0.9 < taken * len(body) / (64 * 1024 * 1024) < 1.1
+        collector = Collector(children, SIDECAR=f"127.0.0.1:{ports[2]}", **environment)
+        taken, status, said = until_refused(collector.url, body, most=2 * queue, pause=pause)
+        assert status in {429, 503}
+        assert reason in said
+        assert 0.1 * queue < taken < 1.1 * queue
         assert resident_mib(collector.process.pid) < 512
-        sidecar(children, file, metrics=f"127.0.0.1:{ports[1]}")
         metrics = f"127.0.0.1:{ports[1]}"
+        sidecar(children, file, metrics=metrics)
         eventually(
             lambda: counter(scrape(metrics), "driftline_predictions_total") >= taken * 65_000, within=60
         )
         assert counter(scrape(metrics), "driftline_predictions_total") == taken * 65_000
+        eventually(lambda: until_refused(collector.url, body, most=1, pause=0)[0])
+
+
+def until_refused(url, body, *, most, pause):
+    """Post *body* until it is refused, or *most* times; return how many were taken, the status, what was said."""
+    for taken in range(most):
+        try:
+            post(url, body)
+        except urllib.error.HTTPError as error:
+            with error:
+                return taken, error.code, error.read()
+        time.sleep(pause)
+    return most, 200, b""
 
 
 def resident_mib(pid):
