@@ -99,6 +99,22 @@ def test_one_message_an_incident(tmp_path):
         *({**drift, "model": "fraud", "feature": f"f{n}"} for n in range(100)),
         # a paging alert of the same feature, which a rule of one's own may raise, needs no ticket
         {**drift, "model": "fraud", "feature": "f0", "alertname": "OurOwn", "priority": "P2"},
+        # most of risk moved at once: one page about all, and the ticket that lists them
+        {
+            **model,
+            "alertname": "ModelDriftWidespread",
+            "priority": "P2",
+            "category": "drift",
+            "model": "risk",
+        },
+        *(
+            {**model, **kind, "category": "drift", "model": "risk", "feature": f"f{n}"}
+            for n in range(30)
+            for kind in (
+                {"alertname": "ModelFeatureShift", "priority": "P2"},
+                {"alertname": "ModelFeatureDrift", "priority": "P3", "version": "1"},
+            )
+        ),
         # nothing is heard of churn, so what is still known of its features is old
         {**absent, "model": "churn", "cause": "service"},
         *({**drift, "model": "churn", "feature": f"f{n}"} for n in range(10)),
@@ -117,8 +133,8 @@ def test_one_message_an_incident(tmp_path):
         time.sleep(2)  # two more rounds: whoever was to be told has been told by now
     assert heard(phone) == {
         "deadman": [(None, 1)],
-        "tickets": [("fraud", 99)],
-        "chat-payments": [("churn", 1), ("fraud", 1)],
+        "tickets": [("fraud", 99), ("risk", 30)],
+        "chat-payments": [("churn", 1), ("fraud", 1), ("risk", 1)],
         "chat-driftline": [(None, 1)],
     }
 
