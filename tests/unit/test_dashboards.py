@@ -7,7 +7,7 @@ import json
 import re
 import warnings
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -38,7 +38,7 @@ def rules():
 
 def read_series(text):
     return set(
-        re.findall(r"[a-z_]+:driftline_\w+:\w+|(?<![\w:])(?:driftline_\w+|ALERTS|up|scrape_\w+)(?=\{)", text)
+        re.findall(r"[a-z_]+:driftline_\w+:\w+|(?<![\w:])driftline_\w+|\b(?:ALERTS|up|scrape_\w+)(?={)", text)
     )
 
 
@@ -134,7 +134,7 @@ def test_panel_queries(name):
     """target-rate-interval, target-counter-agg: counters are only read as rises, and rates at Grafana's interval."""
     for target in PANELS[name]["targets"]:
         expr = target["expr"]
-        assert not re.search(r"\b(i?rate)\((?!\w+\{[^}]*\}\[\$__rate_interval\])", expr)
+        assert not re.search(r"\b(i?rate)\((?!\w+(?:\{[^}]*\})?\[\$__rate_interval\])", expr)
         for counter in re.finditer(r"(\w+\()?driftline_\w+_total\b", expr):
             assert counter[1] in ("rate(", "increase("), counter[0]
         assert "(increase(" in expr or "$__rate_interval" not in expr or "rate(" in expr
@@ -172,6 +172,16 @@ def test_panel_leads_to_what_to_do(name):
         assert url.fragment in {
             found.lower().replace(" ", "-") for found in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
         }
+
+
+def test_alerts_lead_to_dashboards():
+    """Every alert's dashboard is one of these, and what its link chooses is a variable of it."""
+    for rule in rules():
+        if "alert" in rule:
+            url = urlsplit(rule["annotations"]["dashboard_url"].replace(" ", ""))
+            dashboard = DASHBOARDS[url.path.removeprefix("/d/")]
+            variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+            assert {name.removeprefix("var-") for name in parse_qs(url.query)} <= variables, rule["alert"]
 
 
 def test_links_between_dashboards():

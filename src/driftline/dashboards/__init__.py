@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from driftline.dashboards import data_science, model
+from driftline.dashboards import business, data_science, governance, model, operations
 
-DASHBOARDS = {dashboard["uid"]: dashboard for dashboard in (model.DASHBOARD, data_science.DASHBOARD)}
+DASHBOARDS = {
+    module.DASHBOARD["uid"]: module.DASHBOARD
+    for module in (model, data_science, operations, business, governance)
+}
 """Every dashboard by its uid, which is its file's name, too."""

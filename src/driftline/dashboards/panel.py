@@ -20,6 +20,9 @@ REPOSITORY = "https://github.com/driftline/driftline/blob/main"
 VERDICTS = {0: ("as in training", "green"), 1: ("drifting", "yellow"), 2: ("drifting far", "red")}
 """What :func:`driftline.dashboards.queries.verdict` returns, as a person reads it."""
 
+HEALTH = {0: ("good", "green"), 1: ("ticket", "yellow"), 2: ("page", "red")}
+"""What :func:`driftline.dashboards.queries.health` returns, as a person reads it."""
+
 
 def ranged(expr: str, legend: str = "") -> Query:
     """Return a query over the dashboard's time, *legend* naming each series by its labels."""
@@ -135,6 +138,7 @@ def stat(
     runbook: str,
     steps: Mapping[float, str] | None = None,
     empty: str = "none",
+    overrides: Sequence[Mapping[str, Any]] = (),
     **defaults: Any,
 ) -> Panel:
     """Return one large number a series; *steps* maps the value a colour begins at to that colour."""
@@ -142,7 +146,7 @@ def stat(
         "stat", title, description, *queries, unit=unit, runbook=runbook,
         options={
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-            "colorMode": "background" if steps else "none",
+            "colorMode": "background" if steps else "value",
             "graphMode": "none",
             "textMode": "auto",
             "justifyMode": "center",
@@ -151,6 +155,7 @@ def stat(
         noValue=empty,
         color={"mode": "thresholds"},
         thresholds=thresholds(steps or {}, start="green" if steps else "text"),
+        overrides=overrides,
         **defaults,
     )  # fmt: skip
 

@@ -82,3 +82,16 @@ def furthest(scores: str, by: str = "feature", ranked: str = "", most: int = MOS
     """
     highest = f"max_over_time(max by ({by}) ({ranked or scores})[$__range:$__interval] @ end())"
     return f"max by ({by}) ({scores}) and on ({by}) topk({most}, {highest})"
+
+
+def health() -> str:
+    """Return by model 0 where nothing fires, 1 where a ticket does (P3, P4), 2 where a page does (P1, P2).
+
+    From the alerts that fire, not from the scores: a fleet of 100 models has 100 of these and 10,000 features.
+    """
+    firing = f'ALERTS{{{FLEET}, alertstate="firing", priority=~"%s"}}'
+    return (
+        f"max by (model) (2 * group by (model) ({firing % 'P1|P2'})"
+        f" or group by (model) ({firing % 'P3|P4'})"
+        f" or 0 * group by (model) (model:driftline_model_owner:info{{{FLEET}}}))"
+    )

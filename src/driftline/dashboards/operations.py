@@ -1,0 +1,31 @@
+"""For operations: does everything answer, and is everything heard?"""
+
+from __future__ import annotations
+
+from driftline.dashboards.dashboard import dashboard
+from driftline.dashboards.panels import (
+    alerts_by_priority,
+    duration_by_model,
+    errors_by_model,
+    refused,
+    requests_by_code,
+    rows_lost,
+    sidecars_now,
+    sidecars_table,
+    silence_by_model,
+    silent_now,
+    volume_by_model,
+)
+
+DASHBOARD = dashboard(
+    "driftline-ops",
+    "driftline / Operations",
+    "Do the models answer, how fast, and is everything they do heard?",
+    (5, [(alerts_by_priority.PANEL, 8), (silent_now.PANEL, 8), (sidecars_now.PANEL, 8)]),
+    (8, [(volume_by_model.PANEL, 12), (silence_by_model.PANEL, 12)]),
+    (8, [(errors_by_model.PANEL, 12), (duration_by_model.PANEL, 12)]),
+    (8, [(rows_lost.PANEL, 12), (refused.PANEL, 12)]),
+    (7, [(requests_by_code.PANEL, 10), (sidecars_table.PANEL, 14)]),
+    about="fleet",
+    since="now-24h",
+)

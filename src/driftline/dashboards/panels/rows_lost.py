@@ -1,0 +1,30 @@
+"""Operations, governance: was everything seen?"""
+
+from __future__ import annotations
+
+from driftline.dashboards.panel import ranged, timeseries
+from driftline.dashboards.queries import FLEET, furthest
+
+
+def _share(counter: str) -> str:
+    return (
+        f"sum by (model) (rate({counter}{{{FLEET}}}[$__rate_interval]))"
+        f" / (sum by (model) (rate(driftline_predictions_total{{{FLEET}}}[$__rate_interval])) > 0)"
+    )
+
+
+PANEL = timeseries(
+    "Rows that sidecars never saw",
+    "Share of the rows served that senders say they did not send (a full buffer: sampled, stated), and that were sent and "
+    "never arrived, from the senders' cumulative counts at each sidecar. Scores are of the rest.",
+    ranged(
+        furthest(_share("driftline_sidecar_sender_dropped_rows_total"), by="model", most=10),
+        "{{model}} not sent",
+    ),
+    ranged(
+        furthest(_share("driftline_sidecar_sender_lost_rows_total"), by="model", most=10), "{{model}} lost"
+    ),
+    unit="percentunit",
+    runbook="losses",
+    min=0,
+)
