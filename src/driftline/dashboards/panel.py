@@ -101,6 +101,7 @@ def timeseries(
     runbook: str,
     stacked: bool = False,
     dashed: str = "",
+    logarithmic: bool = False,
     **defaults: Any,
 ) -> Panel:
     """Return lines over time; those whose names match the regular expression *dashed* are what is allowed."""
@@ -112,6 +113,7 @@ def timeseries(
             "showPoints": "auto",
             "spanNulls": False,
             **({"stacking": {"mode": "normal", "group": "A"}} if stacked else {}),
+            **({"scaleDistribution": {"type": "log", "log": 10}} if logarithmic else {}),
         },
         options={
             "legend": {"displayMode": "table", "placement": "right", "calcs": ["lastNotNull"], "showLegend": True},

@@ -26,5 +26,5 @@ PANEL = timeseries(
     unit="s",
     runbook="ModelLatencyHigh",
     dashed="allowed.*",
-    min=0,
+    logarithmic=True,
 )

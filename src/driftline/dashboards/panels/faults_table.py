@@ -10,7 +10,7 @@ _TRAINING = (
     "max by (feature, fault) (version_feature_fault:driftline_feature_baseline_fault_ratio:avg"
     f"{{{ONE}{VERSIONS}}})"
 )
-_MORE = f"topk({MOST}, {_NOW} - ({_TRAINING} or 0 * {_NOW}))"
+_MORE = f"topk({MOST}, {_NOW} - ({_TRAINING} or 0 * {_NOW}) > 0)"
 
 PANEL = table(
     "Faults beyond training",
