@@ -80,7 +80,7 @@ def test_numbers():
     assert amount.mean == pytest.approx(data.mean())
     assert amount.stddev == pytest.approx(data.std())
     assert amount.quantiles["0.5"] == np.quantile(data, 0.5, method="inverted_cdf")
-    assert amount.sums.sum() == pytest.approx(data.sum())
+    assert amount.sums.sum() == pytest.approx(np.clip(data, *amount.range).sum())
 
 
 def test_an_atom_has_fine_bins_of_its_own():
@@ -150,7 +150,22 @@ def test_lengths_of_text():
     assert feature.count(mixed).faults.tolist() == [2, 0, 2, 0]
     assert feature.count(mixed).sums.sum() == 60 + 8
     assert feature.count(np.array([np.nan, 1.0])).faults.tolist() == [1, 0, 1, 0]
-    assert feature.count(Coded(np.array([0, -1]), ("x" * 4000,))).sums.sum() == 128
+    long = feature.count(Coded(np.array([0, -1]), ("x" * 4000,)))
+    assert (long.values[-1], long.sums[-1], long.faults[3]) == (1, feature.range[1], 1)
+
+
+def test_a_wild_value_is_cut_to_the_range_within_its_bin():
+    """Counted where it lies, summed where the range ends, and never outside of its own bin."""
+    built = build({"x": np.linspace(0, 1, 5000)}, features=["x"])
+    feature = built.features["x"]
+    found = feature.count(np.array([-1e300, 0.5, 7.0]))
+    assert found.faults.tolist() == [0, 0, 0, 2]
+    assert (found.values[0], found.values[-1]) == (1, 1)
+    assert (found.sums[0], found.sums[-1]) == feature.range
+    narrow = build({"x": np.append(np.linspace(0.4, 0.6, 5000), 0.99)}, features=["x"], edges_from=built)
+    feature = narrow.features["x"]
+    top = np.flatnonzero(feature.counts)[-1]
+    assert feature.range[1] < feature.edges[top] <= feature.sums[top]
 
 
 def test_out_of_range():

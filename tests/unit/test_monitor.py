@@ -392,3 +392,19 @@ def test_clusters_are_seen_in_pieces_too(built):
         watched.monitor.tick()
     (phi,) = told.values()
     assert 12 < phi < 30
+
+
+@pytest.mark.parametrize("wild", [1e3, 1e6, -1e300])
+def test_one_wild_value_owns_no_score(built, wild):
+    """Sums are of values cut to the baseline's range: one bad value among 10,000 moves no statistic."""
+    watched = Watched(
+        built, settings="environment: prod\nstatistics: [psi, kolmogorov_smirnov, wasserstein, mean_shift]"
+    )
+    rows = columns(10_000, seed=6)
+    rows["amount"][77] = wild
+    watched.monitor.observe(Batch(model="fraud", version="1", rows=10_000, columns=rows))
+    watched.monitor.tick()
+    found = watched.values("driftline_sidecar_feature_drift", feature="amount", window="1h")
+    assert len(found) == 4
+    assert all(abs(score) < 0.05 for score in found.values())
+    assert watched.values(FAULTS, feature="amount", fault="out_of_range")[()] >= 1

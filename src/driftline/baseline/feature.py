@@ -29,7 +29,7 @@ class Counts:
 
     Attributes:
         values: Shape (fine,), how many values fell into each fine bin or kept category.
-        sums: Shape (fine,), the sum of those values; zeros for categories.
+        sums: Shape (fine,), the sum of those values, each cut to the baseline's range; zeros for categories.
         faults: Shape (4,), in the order of ``names.FAULTS``.
     """
 
@@ -54,7 +54,7 @@ class FeatureBaseline:
         categories: The kept categories, the commonest first, ties by text; ``false`` and ``true`` for a
             boolean; empty for numbers.
         counts: Shape (fine,), how many values each fine bin held.
-        sums: Shape (fine,), the sum of those values, cut to what a float64 holds; zeros for categories.
+        sums: Shape (fine,), the sum of those values, each cut to the range; zeros for categories.
         fold: Shape (fine,), the fold bin of each fine bin, rising.
         bins: The label of each fold bin: ``00``, ``01``, ... by rising value, or the category's name and
             ``other`` last.
@@ -110,11 +110,24 @@ class FeatureBaseline:
         """Count *column*; training data and what is served are both read by this one function."""
         if self.kind in READ_AS_NUMBERS:
             found = READ_AS_NUMBERS[self.kind](column)
-            values, sums = histogram.count(found.values, self.edges)
             # as float64: a Python float would be rounded to float32 before it is compared with such values
             low, high = np.float64(self.range[0]), np.float64(self.range[1])
-            outside = np.count_nonzero(found.values < low) + np.count_nonzero(found.values > high)
-            faults = [found.missing, 0, found.wrong_type, int(outside)]
+            inside = (found.values >= low) & (found.values <= high)
+            whole = bool(inside.all())
+            values, sums = histogram.count(found.values if whole else found.values[inside], self.edges)
+            outside = 0
+            if (
+                not whole
+            ):  # counted where they lie, summed where the range ends, or their bin: one must not own a sum
+                wild = found.values[~inside].astype(np.float64)
+                outside = len(wild)
+                place = self.edges[1:-1].searchsorted(wild)
+                values = values + np.bincount(place, None, self.fine)
+                cut = np.where(
+                    wild > high, np.maximum(high, self.edges[place]), np.minimum(low, self.edges[place + 1])
+                )
+                sums = sums + np.bincount(place, cut, self.fine)
+            faults = [found.missing, 0, found.wrong_type, outside]
         else:
             read = categories(column)
             values, sums = np.zeros(self.fine, np.int64), np.zeros(self.fine)
