@@ -38,7 +38,7 @@ COMMANDS = {
     "compare": Command(
         "driftline.cli.compare", "say whether rows have moved away from others, feature by feature", "baseline"
     ),
-    "dashboards": Command("driftline.cli.dashboards", "write the Grafana dashboards as JSON", "grafana"),
+    "dashboards": Command("driftline.cli.dashboards", "write the Grafana dashboards as JSON, or push them to a Grafana", "grafana"),
     "demo": Command(
         "driftline.cli.demo",
         "watch a model meet data it does not know, until the phone rings; needs driftline[demo]",

@@ -1,13 +1,16 @@
-"""``driftline dashboards``: write the dashboards' JSON."""
+"""``driftline dashboards``: write the dashboards' JSON, or bring a Grafana to it."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftline.dashboards import DASHBOARDS
 from driftline.dashboards.dashboard import rendered
+from driftline.dashboards.push import push
+from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
     import argparse
@@ -15,25 +18,71 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
-    commands = parser.add_subparsers(dest="action", required=True, metavar="write")
+    commands = parser.add_subparsers(dest="action", required=True, metavar="write|push")
     write = commands.add_parser("write", help="write every dashboard as a file that Grafana imports")
     write.add_argument(
         "folder", type=Path, nargs="?", default=Path("dashboards"), help="where to (default: dashboards)"
     )
+    push = commands.add_parser(
+        "push",
+        help="make or update them in a Grafana; needs driftline[grafana]",
+        description="Make or update the dashboards in a Grafana. The token of a service account is read from"
+        " GRAFANA_TOKEN: what stands on a command line is seen by others.",
+    )
+    push.add_argument(
+        "--url", default=os.environ.get("GRAFANA_URL"), help="Grafana's root (default: GRAFANA_URL)"
+    )
+    push.add_argument("--folder", default="driftline", help="title of the folder, should it be made anew")
+    push.add_argument("--prometheus", metavar="URL", help="make a data source for this Prometheus, too")
+    push.add_argument(
+        "--dry-run", action="store_true", help="change nothing, show what would be; 1 if anything"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write one file a dashboard, named by its uid; 2 when the folder cannot be written to."""
+    """Write or push; 1 when a dry run found differences, 2 when it cannot be done."""
+    return _write(arguments.folder) if arguments.action == "write" else _push(arguments)
+
+
+def _write(folder: Path) -> int:
     try:
-        arguments.folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for uid, dashboard in DASHBOARDS.items():
-            path = arguments.folder / f"{uid}.json"
+            path = folder / f"{uid}.json"
             path.write_text(rendered(dashboard))
             print(path)
     except OSError as error:
+        print(f"{folder} cannot be written to ({error.strerror}): name another folder", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    token = os.environ.get("GRAFANA_TOKEN")
+    if not arguments.url or not token:
+        print("say where Grafana is (--url or GRAFANA_URL) and set GRAFANA_TOKEN", file=sys.stderr)
+        return 2
+    changed = False
+    try:
+        for line in push(
+            arguments.url,
+            token,
+            folder=arguments.folder,
+            prometheus=arguments.prometheus,
+            dry_run=arguments.dry_run,
+        ):
+            print(line)
+            changed = True
+    except ImportError as error:
         print(
-            f"{arguments.folder} cannot be written to ({error.strerror}): name another folder",
+            f"driftline dashboards push needs {error.name}: pip install 'driftline[grafana]', in an environment"
+            " of its own, for what comes with it replaces urllib3",
             file=sys.stderr,
         )
         return 2
-    return 0
+    except DriftlineError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if not changed:
+        print(f"{arguments.url}: all as it should be")
+    return int(changed and arguments.dry_run)
