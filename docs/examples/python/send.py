@@ -10,6 +10,7 @@ Reads columns from standard input: name to values, ``null`` where one is missing
 import argparse
 import gzip
 import json
+import os
 import struct
 import sys
 import urllib.request
@@ -34,6 +35,8 @@ def any_value(item) -> AnyValue:
         return AnyValue(int_value=item)
     if isinstance(item, float):
         return AnyValue(double_value=item)
+    if isinstance(item, bytes):
+        return AnyValue(bytes_value=item)
     return AnyValue(string_value=item)
 
 
@@ -57,11 +60,11 @@ def packed(values, dictionaries, name) -> AnyValue:
         dictionaries.kvlist_value.values.add(key=name, value=array(texts))
         kind, letter, items = 4, "h", [-1 if item is None else texts.index(text(item)) for item in values]
     header = struct.pack("<2sBBI", b"DL", 1, kind, len(items))
-    return AnyValue(bytes_value=header + struct.pack(f"<{len(items)}{letter}", *items))
+    return any_value(header + struct.pack(f"<{len(items)}{letter}", *items))
 
 
 def request(columns, form: str, model: str, version: str) -> ExportLogsServiceRequest:
-    """A request of one batch; of one record a row if the form holds plain values."""
+    """A request of one record, the first of its stream; of a record a row if the form holds plain values."""
     rows = len(next(iter(columns.values())))
     message = ExportLogsServiceRequest()
     resource = message.resource_logs.add()
@@ -81,6 +84,8 @@ def request(columns, form: str, model: str, version: str) -> ExportLogsServiceRe
             "model.version": version,
             "batch.rows": 1 if one_row else rows,
         }
+        if not one_row:  # sent again after a lost answer, it counts once
+            said |= {"batch.stream": os.urandom(16), "batch.sequence": 0}
         for key, value in said.items():
             record.attributes.add(key=f"driftline.{key}", value=any_value(value))
         data, dictionaries = AnyValue(), AnyValue()
