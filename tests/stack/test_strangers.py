@@ -62,7 +62,7 @@ class Listening:
         return {series: float(value) for series, _, value in lines}
 
     def risen(self):
-        """Return what every counter rose by since it was last asked for and had risen by whole rows."""
+        """Return by how much each counter that rose did since this was last asked."""
         now = self.counters()
         found = {series: value - self._before.get(series, 0.0) for series, value in now.items()}
         self._before = now
