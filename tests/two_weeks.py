@@ -10,14 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from driftline import config
 from driftline.baseline import Baseline
 from driftline.columns import Coded
 from driftline.sidecar.baselines import Baselines
-from driftline.sidecar.exposition import Exposition
-from driftline.sidecar.monitor import Monitor
-from driftline.sidecar.telemetry import Telemetry
 from driftline.wire import Batch
+from watched import Watched
 
 HOUR, DAY = 3600.0, 86_400.0
 END = 1_772_452_800.0  # Monday, 2 March 2026, 12:00 UTC
@@ -86,11 +83,9 @@ class Sidecar:
     def __init__(self, name, fleet, seed):
         self.fleet, self.instance, self.first = fleet, f"{name}:9477", seed == 0
         self.rng = np.random.default_rng(seed)
-        self.telemetry = Telemetry()
         self.known = self.baselines()
-        parsed = config.parse(SETTINGS, folder=Path("/nowhere"))
-        self.monitor = Monitor(parsed, self.known, self.telemetry, lambda: fleet.now)
-        self.exposition = Exposition(self.monitor, self.telemetry)
+        watched = Watched(*self.known.all, settings=SETTINGS, clock=lambda: fleet.now)
+        self.monitor, self.exposition, self.telemetry = watched.monitor, watched.exposition, watched.telemetry
         self.sequence = self.total = self.failed = 0
 
     def baselines(self):

@@ -21,7 +21,7 @@ import yaml
 import two_weeks
 from driftline.cli import binaries
 from driftline.dashboards import DASHBOARDS
-from driftline.dashboards.queries import MOST, shifted, threshold, verdict
+from driftline.dashboards.queries import MOST, health, shifted, threshold, verdict
 from stack.processes import Children, free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -268,3 +268,19 @@ def test_verdict_reads_both_thresholds(fleet):
     expected = {name: sum(moved.get(name, 0) > limit[name] for limit in limits) for name in now}
     assert now == expected
     assert set(now.values()) >= {0, 2}
+
+
+def test_health_is_what_fires(fleet):
+    """A model is red while an alert pages, yellow while one is a ticket, green else; and has one colour at a time."""
+    drawn = fleet.series(filled(health(), model=".+"), instant=True)
+    now = {dict(labels)["model"]: value for labels, (value,) in drawn.items()}
+    colours = {"P1": 2, "P2": 2, "P3": 1, "P4": 1}
+    expected = dict.fromkeys(("fraud", "churn", "wide"), 0)
+    for labels in fleet.series('ALERTS{alertstate="firing", model!=""}', instant=True):
+        model, priority = dict(labels)["model"], dict(labels)["priority"]
+        expected[model] = max(expected[model], colours[priority])
+    assert now == expected
+    assert now["fraud"] == 2, "a tenth of country is missing: P2"
+    assert len(drawn) == len(now)
+    over_time = fleet.series(filled(health()), instant=False)
+    assert {value for values in over_time.values() for value in values} == {0, 1, 2}

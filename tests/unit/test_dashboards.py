@@ -187,7 +187,8 @@ def test_alerts_lead_to_dashboards():
 def test_links_between_dashboards():
     """A link in a table leads to a dashboard that is there."""
     found = re.findall(r'"/d/([\w-]+)\?', json.dumps(list(DASHBOARDS.values())))
-    assert set(found) == {"driftline-ds"}
+    assert set(found) == {"driftline-ds", "driftline-model"}
+    assert set(found) <= set(DASHBOARDS)
 
 
 def test_write(tmp_path, capsys):

@@ -286,6 +286,13 @@ def to_feature(name: str = "feature") -> dict[str, Any]:
     return field(name, links=[{"title": "This feature", "url": url, "targetBlank": False}])
 
 
+def to_model(name: str = "model") -> dict[str, Any]:
+    """Return the override that makes the field *name* a link to that model's landing page."""
+    kept = "${environment:queryparam}&${datasource:queryparam}"
+    url = f"/d/driftline-model?{kept}&var-model=${{__value.raw}}"
+    return field(name, links=[{"title": "This model", "url": url, "targetBlank": False}])
+
+
 def _joined(columns: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {"id": "merge", "options": {}},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftline.dashboards.panel import rows, table
+from driftline.dashboards.panel import rows, table, to_model
 from driftline.dashboards.queries import FLEET
 
 PANEL = table(
@@ -20,4 +20,5 @@ PANEL = table(
     sort="number",
     runbook="alerts",
     decimals=0,
+    overrides=[to_model()],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftline.dashboards.panel import field, rows, table
+from driftline.dashboards.panel import field, rows, table, to_model
 from driftline.dashboards.queries import FLEET, MOST
 
 _HOURS = (
@@ -19,5 +19,5 @@ PANEL = table(
     runbook="ModelFeatureDrift",
     unit="h",
     decimals=0,
-    overrides=[field("version", custom__width=110)],
+    overrides=[to_model(), field("version", custom__width=110)],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftline.dashboards.panel import rows, table
+from driftline.dashboards.panel import rows, table, to_model
 from driftline.dashboards.queries import FLEET, VERSIONS
 
 _OF = f"{{{FLEET}{VERSIONS}}}"
@@ -32,4 +32,5 @@ PANEL = table(
     runbook="versions",
     unit="short",
     decimals=0,
+    overrides=[to_model()],
 )

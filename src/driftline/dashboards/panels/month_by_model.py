@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftline.dashboards.panel import field, rows, table
+from driftline.dashboards.panel import field, rows, table, to_model
 from driftline.dashboards.queries import FLEET, MOST, health
 
 _ROWS = f"sum_over_time(sum by (model) (version:driftline_predictions:increase1h{{{FLEET}}})[30d:1h])"
@@ -30,5 +30,5 @@ PANEL = table(
     runbook="alerts",
     unit="percentunit",
     decimals=1,
-    overrides=[field("predictions", unit="short")],
+    overrides=[to_model(), field("predictions", unit="short")],
 )

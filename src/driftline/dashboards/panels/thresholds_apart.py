@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftline.dashboards.panel import rows, table
+from driftline.dashboards.panel import rows, table, to_model
 from driftline.dashboards.queries import FLEET, MOST, VERSIONS, threshold
 
 _OWN = threshold("P3", FLEET, VERSIONS)
@@ -21,4 +21,5 @@ PANEL = table(
     sort="PSI",
     runbook="ModelFeatureDrift",
     decimals=2,
+    overrides=[to_model()],
 )
