@@ -13,7 +13,7 @@ from driftline.dashboards.panels import (
     verdict_history,
     verdict_now,
     versions_table,
-    volume_last_week,
+    volume_past_weeks,
 )
 
 DASHBOARD = dashboard(
@@ -31,7 +31,7 @@ DASHBOARD = dashboard(
         ],
     ),
     (9, [(drifting_table.PANEL, 12), (verdict_history.PANEL, 12)]),
-    (8, [(volume_last_week.PANEL, 12), (alerts_history.PANEL, 12)]),
+    (8, [(volume_past_weeks.PANEL, 12), (alerts_history.PANEL, 12)]),
     (7, [(versions_table.PANEL, 24)]),
     about="model",
     since="now-30d",

@@ -18,5 +18,5 @@ PANEL = stat(
         "without baseline",
     ),
     unit="none",
-    runbook="versions",
+    runbook="ModelLearning",
 )

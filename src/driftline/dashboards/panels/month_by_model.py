@@ -5,7 +5,7 @@ from __future__ import annotations
 from driftline.dashboards.panel import field, rows, table, to_model
 from driftline.dashboards.queries import FLEET, MOST, health
 
-_ROWS = f"sum_over_time(sum by (model) (version:driftline_predictions:increase1h{{{FLEET}}})[30d:1h])"
+_ROWS = f"sum_over_time(sum by (model) (model:driftline_predictions:increase1h{{{FLEET}}})[30d:1h])"
 _MOST = f"topk({MOST}, {_ROWS})"
 
 PANEL = table(

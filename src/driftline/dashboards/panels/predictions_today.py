@@ -13,7 +13,7 @@ PANEL = stat(
     instant(f"{_DAY}))", "predictions"),
     instant(f"{_DAY})) / ({_DAY} offset 1w)) > 0) - 1", "to last week"),
     unit="short",
-    runbook="ModelTelemetryAbsent",
+    runbook="ModelVolumeLow",
     empty="no predictions",
     overrides=[field("to last week", unit="percentunit", decimals=0)],
 )

@@ -25,6 +25,6 @@ PANEL = timeseries(
         furthest(_share("driftline_sidecar_sender_lost_rows_total"), by="model", most=10), "{{model}} lost"
     ),
     unit="percentunit",
-    runbook="losses",
+    runbook="DriftlineRowsLost",
     min=0,
 )

@@ -13,7 +13,7 @@ PANEL = timeseries(
     ranged(furthest(f"sum by (model) ({_RATE}))", by="model", most=10), "{{model}}"),
     ranged(f"sum({_RATE} offset 1w))", "all, last week"),
     unit="reqps",
-    runbook="ModelTelemetryAbsent",
+    runbook="ModelVolumeLow",
     dashed="all, last week",
     min=0,
 )

@@ -9,13 +9,11 @@ PANEL = timeseries(
     "Predictions an hour",
     "Rows of each hour, one model above the other: the ten busiest.",
     ranged(
-        furthest(
-            f"sum by (model) (version:driftline_predictions:increase1h{{{FLEET}}})", by="model", most=10
-        ),
+        furthest(f"sum by (model) (model:driftline_predictions:increase1h{{{FLEET}}})", by="model", most=10),
         "{{model}}",
     ),
     unit="short",
-    runbook="ModelTelemetryAbsent",
+    runbook="ModelVolumeLow",
     stacked=True,
     min=0,
 )
