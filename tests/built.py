@@ -153,7 +153,7 @@ def main() -> None:
         try:
             binaries.need(name)
         except binaries.Missing as missing:
-            sys.exit(f"driftline: {missing}")
+            print(f"driftline: {missing}")
     for name in ("prometheus", "alertmanager", COLLECTOR, GO_SERVICE, NODE_SERVICE):
         if folder(name).exists():
             continue
