@@ -1,6 +1,7 @@
 """The shipped rules: what promtool says of them, and that no alert comes without the rest of it."""
 
 import re
+import runpy
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ RULES = ROOT / "alert-rules"
 FILES = sorted([*RULES.glob("recording/*.yml"), *RULES.glob("alerting/*.yml")])
 UNIT_TESTS = sorted(Path(__file__).parent.glob("*.yml"))
 PROMTOOL = pytest.mark.stack("promtool")
+budgets = runpy.run_path(str(RULES / "slo" / "generate.py"))["rules"]
 
 
 def rules(kind):
@@ -165,3 +167,51 @@ def test_runbook_queries(alert, tmp_path):
 def test_no_runbook_without_its_alert():
     """What is left of an alert that is gone misleads whoever finds it."""
     assert {path.stem for path in (RULES / "runbooks").glob("*.md")} == set(ALERTS)
+
+
+class TestErrorBudgets:
+    """The rules that ``slo/generate.py`` writes from ``slo/slo.yaml``."""
+
+    def test_generated(self):
+        """What is shipped is what the script makes of the shipped objectives."""
+        slos = yaml.safe_load((RULES / "slo" / "slo.yaml").read_text())
+        assert (RULES / "recording" / "slo.yml").read_text() == budgets(slos)
+
+    @PROMTOOL
+    def test_exceptions(self, tmp_path):
+        """A model may have an objective of its own, whatever its name, and one objective may be all there is."""
+        slos = {"latency": {"objective": 99, "seconds": 3, "tiers": ["1", "2"], "models": {'a "b"': 95}}}
+        (tmp_path / "slo.yml").write_text(budgets(slos))
+        promtool("check", "rules", "slo.yml", folder=tmp_path)
+        (budget,) = [
+            rule["expr"]
+            for rule in yaml.safe_load(budgets(slos))["groups"][0]["rules"]
+            if rule["record"] == "model:driftline_slo_budget:ratio"
+        ]
+        assert "0.05 * " in budget
+        assert budget.index("0.05 * ") < budget.index("0.01 * "), "the first of an `or` holds"
+        assert '{tier=~"1|2"}' in budget
+
+    @pytest.mark.parametrize(
+        ("slos", "fault"),
+        [
+            (None, "slo.yaml: has no objective, may have availability, latency, schema"),
+            ({"uptime": {}}, "slo.yaml: has uptime, may have"),
+            ({"schema": {}}, "slo.yaml: schema has nothing, may have models, objective, tiers"),
+            (
+                {"schema": {"objective": 99, "seconds": 1}},
+                "slo.yaml: schema has objective, seconds, may have",
+            ),
+            ({"schema": {"objective": 100}}, "slo.yaml: schema.objective: 100 is not between"),
+            (
+                {"schema": {"objective": 99, "models": {"m": "95"}}},
+                "slo.yaml: schema.models.m: '95' is not between",
+            ),
+            ({"latency": {"objective": 99, "seconds": 0.2}}, "slo.yaml: latency.seconds: 0.2 is no bound"),
+            ({"latency": {"objective": 99}}, "slo.yaml: latency.seconds: None is no bound"),
+        ],
+    )
+    def test_faults(self, slos, fault):
+        """What cannot be kept or measured is refused, and what may stand there is said."""
+        with pytest.raises(ValueError, match=f"^{re.escape(fault)}"):
+            budgets(slos)
