@@ -69,7 +69,7 @@ class Watched:
         self.clock = clock or Clock()
         self.telemetry = Telemetry()
         known = Baselines([(Path(f"{number}.json"), b) for number, b in enumerate(baselines)])
-        self.monitor = Monitor(self.config, known, self.telemetry, self.clock)
+        self.monitor = Monitor(self.config, known, self.telemetry, self.clock, self.clock)
         self.exposition = Exposition(self.monitor, self.telemetry)
 
     def scrape(self, *, openmetrics=False):

@@ -32,7 +32,7 @@ UNOWNED = "unowned"
 UNKNOWN_TIER = "unknown"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = r"(\d+)(w|d|h|ms|m|s)"
+_PART = r"(\d{1,9})(w|d|h|ms|m|s)"
 
 
 def parse_duration(text: str) -> float:
@@ -67,6 +67,12 @@ def _is_address(value: str) -> str:
     return value
 
 
+def _is_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{_shown(value)} is not a number")  # noqa: TRY004 - pydantic
+    return value
+
+
 def _is_statistic(value: str) -> str:
     if value not in STATISTICS:
         raise ValueError(f'"{value}" is no statistic, there are {", ".join(STATISTICS)}')
@@ -86,7 +92,7 @@ Address = Annotated[StrictStr, AfterValidator(_is_address)]
 Statistic = Annotated[StrictStr, AfterValidator(_is_statistic)]
 Priority = Literal["P1", "P2", "P3", "P4"]
 Count = Annotated[StrictInt, Field(ge=1)]
-Score = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Score = Annotated[float, BeforeValidator(_is_number), Field(gt=0, allow_inf_nan=False)]
 
 
 class _Settings(BaseModel):

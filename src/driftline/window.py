@@ -150,8 +150,21 @@ class Pieces:
         self.values[self._next] = totals - self._totals
         self.at[self._next] = now
         self._next = (self._next + 1) % PIECES
-        self._totals = totals
+        self._totals[:] = totals
         self._rows = 0
+
+    def restart(self) -> None:
+        """Begin a piece anew, from totals of 0."""
+        self._totals[:] = 0
+        self._rows = 0
+
+    def restore(self, values: NDArray[np.uint32], at: NDArray[np.float64]) -> bool:
+        """Take over pieces that were kept, unless they are of other bins; tell whether they were taken."""
+        if values.shape != self.values.shape or at.shape != self.at.shape:
+            return False
+        self.values[:], self.at[:] = values, at
+        self._next = int(np.argmin(at))
+        return True
 
     def since(self, moment: float) -> NDArray[np.uint32]:
         """Return the pieces closed after *moment*, shape (pieces, bins)."""

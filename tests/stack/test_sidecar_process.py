@@ -108,6 +108,7 @@ def test_it_says_all_that_is_wrong_and_does_not_start(folder):
     with Children(folder) as children:
         sidecar(children, config, metrics=metrics)
         other = json.loads(config.read_text())
+        other["state"]["path"] = "elsewhere/"
         other["listen"]["http"] = f"127.0.0.1:{free_ports(1)[0]}"
         (folder / "other.yaml").write_text(json.dumps(other))
         assert f"listen.metrics: {metrics} cannot be bound" in refused(folder / "other.yaml")
@@ -211,3 +212,20 @@ def reachable(url, context):
         return get(url, context=context)[0] == 200
     except OSError:
         return False
+
+
+def test_a_sidecar_that_cannot_start_harms_no_other(folder):
+    """Two sidecars never share a state folder: the second is refused, and the first one's windows stay."""
+    config, url, metrics = settings(folder, every="1s")
+    with Children(folder) as children:
+        sidecar(children, config, metrics=metrics)
+        send(url, batch(300))
+        track = folder / "state"
+        eventually(lambda: list(track.glob("fraud*.npz")))
+        document = json.loads(config.read_text())
+        ports = free_ports(2)
+        document["listen"] |= {"http": f"127.0.0.1:{ports[0]}", "metrics": f"127.0.0.1:{ports[1]}"}
+        document["baselines"] = ["elsewhere/"]
+        (folder / "second.yaml").write_text(json.dumps(document))
+        assert "in use by another sidecar" in refused(folder / "second.yaml")
+        assert list(track.glob("fraud*.npz"))

@@ -18,16 +18,21 @@ def test_a_good_configuration(folder, capsys):
     assert main(["check-config", str(folder / "driftline.yaml")]) == 0
     said = capsys.readouterr().out
     assert "good, environment prod" in said
-    assert "fraud 1: 4 features, payments" in said
+    assert "fraud 1: 4 features, owner payments" in said
     assert "does not run" in said
 
 
 def test_what_is_odd_is_said(folder, capsys):
     """1 for a baseline nobody owns, a model without a baseline, windows that the rules miss."""
-    (folder / "driftline.yaml").write_text("environment: prod\nwindows: {1h: 5m}\nmodels: {churn: {}}\n")
+    (folder / "driftline.yaml").write_text(
+        "environment: prod\nwindows: {1h: 5m}\nmodels: {churn: {}}\n"
+        "baselines: [baselines/, nope/]\nstate: {path: driftline.yaml}\n"
+    )
     assert main(["check-config", str(folder / "driftline.yaml")]) == 1
     said = capsys.readouterr().out
-    assert "fraud 1: 4 features, unowned, not in models:" in said
+    assert "fraud 1: 4 features, no owner: name it under models:" in said
+    assert "nope: there is no such folder yet" in said
+    assert "driftline.yaml: is no folder" in said
     assert "churn: no baseline, it will be learning" in said
     assert "without 24h and 7d" in said
 
@@ -41,3 +46,12 @@ def test_what_cannot_start_is_2(folder, capsys):
     (folder / "baselines" / "bad.json").write_text("{")
     assert main(["check-config", str(folder / "driftline.yaml")]) == 2
     assert "bad.json" in capsys.readouterr().err
+
+
+def test_a_misspelt_feature_is_noticed(folder, capsys):
+    """A threshold for a feature that no baseline has is a line, not silence."""
+    (folder / "driftline.yaml").write_text(
+        "environment: prod\nmodels: {fraud: {features: {amuont: {ignore: true}}}}\n"
+    )
+    assert main(["check-config", str(folder / "driftline.yaml")]) == 1
+    assert "feature amuont is in no baseline of it" in capsys.readouterr().out

@@ -105,6 +105,8 @@ def test_all_faults_are_named_at_once():
         ("environment: a\nwindows: {30d: 1m}", "more than 1000 panes"),
         ("environment: a\nwindows: {}", "windows: none given"),
         ("environment: a\nstate: {every: 0s}", "no time at all"),
+        ("environment: a\nmodels: {m: {thresholds: {psi: {P3: yes}}}}", "P3: yes/true is not a number"),
+        (f"environment: a\nstate: {{every: {'9' * 400}s}}", "is not a duration"),
         ("environment: a\nmodels: {m: 3}", "models.m: 3 is not a mapping"),
         ("environment: a\nbaselines: b", "is not a list"),
     ],

@@ -37,9 +37,19 @@ def run(arguments: argparse.Namespace) -> int:
         odd += 1
     for baseline in baselines.all:
         settings = read.models.get(baseline.model)
-        owner = settings.owner if settings else "unowned, not in models:"
+        owner = f"owner {settings.owner}" if settings else "no owner: name it under models:"
         print(f"  {baseline.model} {baseline.version}: {len(baseline.features)} features, {owner}")
         odd += settings is None
+        for name in sorted((settings.features.keys() if settings else set()) - baseline.features.keys()):
+            print(f"    feature {name} is in no baseline of it; is the name right?")
+            odd += 1
+    for path in read.baselines:
+        if not path.exists():
+            print(f"  {path}: there is no such folder yet; it is watched")
+            odd += 1
+    if read.state.path.exists() and not read.state.path.is_dir():
+        print(f"  {read.state.path}: is no folder, so windows will not survive a restart")
+        odd += 1
     for name in read.models.keys() - {baseline.model for baseline in baselines.all}:
         print(f"  {name}: no baseline, it will be learning: rows and faults are counted, drift is not scored")
         odd += 1

@@ -56,7 +56,9 @@ class Sidecar:
         self.config = config
         self.telemetry = Telemetry()
         self._fingerprint = fingerprint(config.baselines)
-        self.monitor = Monitor(config, Baselines.load(config.baselines), self.telemetry, steady_clock())
+        baselines = Baselines.load(config.baselines)
+        self._baselines = len(baselines.all)
+        self.monitor = Monitor(config, baselines, self.telemetry, steady_clock(), time.time)
         self.state = StateFolder(config.state.path, self.telemetry)
         self.exposition = Exposition(self.monitor, self.telemetry)
         security = _security(config.listen)
@@ -79,6 +81,7 @@ class Sidecar:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
+        self.state.claim()
         self.state.restore(self.monitor)
         self.monitor.tick()
         if self.config.unjudged:
@@ -89,18 +92,20 @@ class Sidecar:
             self.receiver.ready = self._ready = True
             logger.info(
                 "ready: %d baselines, OTLP gRPC on %s, OTLP HTTP on %s, metrics on %s",
-                len(self.monitor.models), _at(self.config.listen.grpc, self.receiver.grpc_port),
+                self._baselines, _at(self.config.listen.grpc, self.receiver.grpc_port),
                 _at(self.config.listen.http, self.receiver.http_port),
                 _at(self.config.listen.metrics, self.web.port),
             )  # fmt: skip
             self._watch()
         finally:
-            self._ready = False
+            served, self._ready = self._ready, False
             self.receiver.stop()
-            self.monitor.tick()
-            self.state.save(self.monitor)
+            if served:  # else the windows in the folder are better than ours
+                self.monitor.tick()
+                self.state.save(self.monitor)
+            self.state.release()
             self.web.stop()
-        logger.info("stopped, windows are kept in %s", self.config.state.path)
+        logger.info("stopped")
 
     def _watch(self) -> None:
         """Tick, reload and save, until told to stop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,11 +64,16 @@ class Exposition:
     def __init__(self, monitor: Monitor, telemetry: Telemetry) -> None:
         self._monitor = monitor
         self._telemetry = telemetry
+        self._rendering = threading.Lock()  # what was shown is told from scrape to scrape
         self._shown: set[tuple[str, ...]] = set()
         self._constant: dict[tuple[str, str, str], _Constant] = {}
 
     def render(self, *, openmetrics: bool = False) -> bytes:
         """Return the whole exposition, as OpenMetrics 1.0.0 or as Prometheus text 0.0.4."""
+        with self._rendering:
+            return self._render(openmetrics=openmetrics)
+
+    def _render(self, *, openmetrics: bool) -> bytes:
         began = time.perf_counter()
         views = self._views()
         lines: list[str] = []
@@ -93,8 +99,12 @@ class Exposition:
                 for key in model.tracks
             }
         self._constant = {key: kept for key, kept in self._constant.items() if key in live}
-        known = {key[:2] for key in live} | {(view.model.name, view.model.version) for view in models}
-        self._shown = {key for key in self._shown if key[:2] in known}
+        known = {(view.model.name, view.model.version) for view in models}
+        self._shown = {
+            key
+            for key in self._shown
+            if key[:2] in known and (key[2:3] != ("track",) or (*key[:2], key[3]) in live)
+        }
         return models
 
     def _view(self, model: ModelVersion, environment: str) -> _View:
@@ -254,7 +264,7 @@ class Exposition:
             names.MODEL_INFO,
             [
                 f'driftline_model_info{{{v.labels},owner="{escape(v.model.settings.owner)}",'
-                f'tier="{escape(v.model.settings.tier)}",task="{v.model.task or ""}"}} 1'
+                f'tier="{escape(v.model.settings.tier)}",task="{escape(v.model.task or "")}"}} 1'
                 for v in views
             ],
         )

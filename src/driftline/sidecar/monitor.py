@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 LOCAL_WINDOWS = 2
 """Local scores are taken for the two shortest windows: for looking, and half of the series."""
 MAX_ERROR_TYPES = 20
+LONGEST_CALL = 86_400.0
+"""Seconds; a latency beyond a day is no latency, and would own the sum."""
 SILENT_SECONDS = 3600.0
 _BOUNDS = np.asarray(names.DURATION_BOUNDS)
 
@@ -61,6 +63,11 @@ class Track:
         """The baseline that is counted on."""
         return self.layout.baseline
 
+    def restart(self) -> None:
+        """Begin the counters anew; the windows stay."""
+        self.totals.clear()
+        self.pieces.restart()
+
     def inherit(self, older: Track) -> None:
         """Take over what *older* holds in its windows of features whose bins are the same.
 
@@ -74,10 +81,13 @@ class Track:
             if there is None or not same_bins(feature, older.layout.features[there]):
                 continue
             here, old = self.layout.slices[number], older.layout.slices[there]
+            moved = older.layout.centres[old] - self.layout.centres[here]
             self.fresh.values[here] = older.fresh.values[old]
+            self.fresh.sums[here] = older.fresh.sums[old] + older.fresh.values[old] * moved
             self.fresh.faults[number] = older.fresh.faults[there]
             for name, window in self.windows.items():
                 window.values[:, here] = older.windows[name].values[:, old]
+                window.sums[:, here] = older.windows[name].sums[:, old] + window.values[:, here] * moved
                 window.faults[:, number] = older.windows[name].faults[:, there]
         self.fresh.rows = older.fresh.rows
         for name, window in self.windows.items():
@@ -126,14 +136,21 @@ class Monitor:
         config: The settings.
         baselines: The baselines known at start.
         telemetry: Where batches, rows and drops are counted.
-        clock: Seconds since 1970 that never step back.
+        clock: Seconds that never step back; panes go by it.
+        wall: Seconds since 1970, as the world has them: what is compared with times from elsewhere.
     """
 
     def __init__(
-        self, config: Config, baselines: Baselines, telemetry: Telemetry, clock: Callable[[], float]
+        self,
+        config: Config,
+        baselines: Baselines,
+        telemetry: Telemetry,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
     ) -> None:
         self.config = config
         self.clock = clock
+        self.wall = wall
         self.lock = threading.Lock()
         self.streams = Streams()
         self.models: dict[tuple[str, str], ModelVersion] = {}
@@ -146,11 +163,11 @@ class Monitor:
 
     def observe(self, batch: Batch) -> None:
         """Count *batch*: whole, or not at all and by reason."""
-        now = self.clock()
+        now, wall = self.clock(), self.wall()
         if batch.resource.get(names.ATTR_ENVIRONMENT, self.config.environment) != self.config.environment:
             self._telemetry.environment_differs()
         with self.lock:
-            model = self._model(batch.model, batch.version, now)
+            model = self._model(batch.model, batch.version, wall)
             if model is None:
                 self._telemetry.dropped("model_limit", batch.rows, records=batch.records)
                 return
@@ -159,16 +176,16 @@ class Monitor:
                 self._telemetry.dropped(admission.refused, batch.rows, records=batch.records)
                 return
             track = self._track(model, batch.baseline_id, now)
-        columns, rows = self._in_time(batch, now)
-        failed = _failures(columns.get(names.COLUMN_ERROR))
+        columns, rows = self._in_time(batch, wall)
+        failed, errors = _failures(columns.get(names.COLUMN_ERROR))
         counts = _count(track, columns, rows, failed) if track else None
         with self.lock:
-            model.predictions += batch.rows if admission.served is None else admission.served
+            model.predictions += rows if admission.served is None else admission.served
             model.sender_dropped += admission.dropped
             model.sender_lost += admission.lost
-            self._add_errors(model, failed, admission.failed)
+            _add_errors(model, errors, admission.failed)
             _add_durations(model, columns.get(names.COLUMN_LATENCY))
-            model.last_prediction = now
+            model.last_prediction = wall
             model.dataset_version = batch.dataset_version or model.dataset_version
             known = track.layout.names if track else ()
             inputs = {name: column for name, column in columns.items() if not name.startswith("@")}
@@ -180,36 +197,49 @@ class Monitor:
                 expected = track.baseline.task
                 if batch.task and expected and batch.task != expected:
                     model.task_differs += 1
-                model.task = expected or batch.task or model.task
+                model.task = expected or _task(batch.task) or model.task
                 model.undeclared_values += rows * len(inputs.keys() - set(known) - _ignored(model))
             else:
-                model.task = batch.task or model.task
+                model.task = _task(batch.task) or model.task
                 self._learn(model, inputs)
                 model.undeclared_values += rows * len(inputs)
         self._telemetry.counted(batch.records, rows)
 
-    def _model(self, name: str, version: str, now: float) -> ModelVersion | None:
+    def _model(self, name: str, version: str, wall: float) -> ModelVersion | None:
         model = self.models.get((name, version))
         if model is None:
+            declared = name in self.config.models
             versions = [m for (known, _), m in self.models.items() if known == name]
-            if not versions and len({known for known, _ in self.models}) >= self.config.limits.models:
+            others = {known: m for (known, _), m in self.models.items() if not m.declared}
+            full = len({known for known, _ in self.models}) >= self.config.limits.models
+            if not versions and full and not declared and not self._make_room(list(others.values()), wall):
                 return None
-            if len(versions) >= self.config.limits.versions and not self._make_room(versions, now):
+            if len(versions) >= self.config.limits.versions and not self._make_room(versions, wall):
                 return None
-            model = self._add_model(name, version, declared=name in self.config.models, now=now)
+            self._tell_unknown(name, version)
+            model = self._add_model(name, version, declared=declared, wall=wall)
         return model
 
-    def _make_room(self, versions: list[ModelVersion], now: float) -> bool:
-        """Let the longest silent version go, if it has been silent for an hour: a release must be counted."""
+    def _make_room(self, versions: list[ModelVersion], wall: float) -> bool:
+        """Let the longest silent version go, if it has been silent for an hour: what is new must be counted."""
+        if not versions:
+            return False
         oldest = min(versions, key=lambda model: model.last_prediction or model.created)
-        if now - (oldest.last_prediction or oldest.created) < SILENT_SECONDS:
+        if wall - (oldest.last_prediction or oldest.created) < SILENT_SECONDS:
             return False
         del self.models[oldest.name, oldest.version]
         return True
 
-    def _add_model(self, name: str, version: str, *, declared: bool, now: float) -> ModelVersion:
+    def _tell_unknown(self, name: str, version: str) -> None:
+        """Say once that a version is learning, and which baselines there are for its model."""
+        if self._baselines.find(name, version) is None:
+            known = sorted(baseline.version for baseline in self._baselines.all if baseline.model == name)
+            there = f"there are some for {', '.join(known)}" if known else "there is none for this model"
+            logger.warning("model %s, version %s has no baseline and is learning; %s", name, version, there)
+
+    def _add_model(self, name: str, version: str, *, declared: bool, wall: float) -> ModelVersion:
         settings = self.config.models.get(name, Model())
-        model = ModelVersion(name, version, settings, declared=declared, created=now)
+        model = ModelVersion(name, version, settings, declared=declared, created=wall)
         self.models[name, version] = model
         return model
 
@@ -236,14 +266,14 @@ class Monitor:
             self._layouts[baseline.id] = Layout(baseline, kept.values())
         return self._layouts[baseline.id]
 
-    def _in_time(self, batch: Batch, now: float) -> tuple[Mapping[str, Column], int]:
+    def _in_time(self, batch: Batch, wall: float) -> tuple[Mapping[str, Column], int]:
         """Return the columns and rows whose ``@time`` is neither too old nor too far ahead."""
         times = batch.columns.get(names.COLUMN_TIME)
         if times is None or isinstance(times, Coded):
             return batch.columns, batch.rows
         found = numbers(times)
-        late = found.values < (now - self.config.longest_window) * 1e9
-        early = found.values > (now + self.config.limits.skew) * 1e9
+        late = found.values < (wall - self.config.longest_window) * 1e9
+        early = found.values > (wall + self.config.limits.skew) * 1e9
         for reason, mask in (("time_late", late), ("time_early", early)):
             if mask.any():
                 self._telemetry.dropped(reason, int(mask.sum()))
@@ -253,21 +283,6 @@ class Monitor:
         keep = np.ones(batch.rows, bool)
         keep[np.flatnonzero(bad) if found.rows is None else found.rows[bad]] = False
         return {name: take(column, keep) for name, column in batch.columns.items()}, int(keep.sum())
-
-    @staticmethod
-    def _add_errors(model: ModelVersion, failed: dict[str, NDArray[np.intp]], total: int | None) -> None:
-        """Count failed rows by type; of those that never arrived only the number is known."""
-        arrived = 0
-        for error_type, rows in failed.items():
-            name = (
-                error_type
-                if error_type in model.errors or len(model.errors) < MAX_ERROR_TYPES
-                else names.OTHER
-            )
-            model.errors[name] = model.errors.get(name, 0) + len(rows)
-            arrived += len(rows)
-        if total is not None and total > arrived:
-            model.errors[names.OTHER] = model.errors.get(names.OTHER, 0) + total - arrived
 
     def _learn(self, model: ModelVersion, inputs: Mapping[str, Column]) -> None:
         """Count what is missing of a model without a baseline, feature by feature."""
@@ -280,10 +295,14 @@ class Monitor:
         """Return a model version that an earlier run knew, with its track; None where it is beyond a limit."""
         now = self.clock()
         with self.lock:
-            model = self._model(name, version, now)
+            model = self._model(name, version, self.wall())
             if model is not None:
                 self._track(model, None, now)
             return model
+
+    def has_baseline(self, beginning: str) -> bool:
+        """Return whether a baseline is known whose id has this *beginning*."""
+        return any(baseline.id.startswith(beginning) for baseline in self._baselines.all)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -297,14 +316,13 @@ class Monitor:
                     window.add(track.fresh)
                     window.roll(now)
                 track.fresh.clear()
-            self._let_go(now)
-        for track in tracks:  # only ticks change windows, and there is one ticker
+            self._let_go()
+            pieces = [_pieces(track, now) for track in tracks]
+        for track, whole in zip(tracks, pieces, strict=True):  # only ticks change windows, in one thread
             shown = [*track.windows][:LOCAL_WINDOWS]
             scores = {
                 name: track.layout.score(
-                    window,
-                    self.config.statistics if name in shown else (),
-                    track.pieces.since(now - window.length) if now - track.since >= window.length else None,
+                    window, self.config.statistics if name in shown else (), whole.get(name)
                 )
                 for name, window in track.windows.items()
             }
@@ -312,11 +330,12 @@ class Monitor:
             with self.lock:
                 track.scores, track.rows = scores, rows
 
-    def _let_go(self, now: float) -> None:
+    def _let_go(self) -> None:
+        wall = self.wall()
         declared = {(b.model, b.version) for b in self._baselines.all}
         for key, model in list(self.models.items()):
             last = model.last_prediction or model.created
-            if key not in declared and now - last > self.config.longest_window:
+            if key not in declared and wall - last > self.config.longest_window:
                 del self.models[key]
 
     # --- baselines ------------------------------------------------------------------------------
@@ -327,7 +346,8 @@ class Monitor:
             if baseline.version == ANY_VERSION:
                 continue
             key = (baseline.model, baseline.version)
-            model = self.models.get(key) or self._add_model(*key, declared=True, now=now)
+            model = self.models.get(key) or self._add_model(*key, declared=True, wall=self.wall())
+            model.declared = True
             self._track(model, None, now)
 
     def reload(self, baselines: Baselines) -> None:
@@ -336,48 +356,85 @@ class Monitor:
         with self.lock:
             self._baselines = baselines
             known = {baseline.id for baseline in baselines.all}
-            self._declare(now)
             for model in self.models.values():
-                gone = [track for key, track in model.tracks.items() if key not in known]
-                if not gone:
-                    continue
-                model.tracks = {key: track for key, track in model.tracks.items() if key in known}
-                fresh = self._track(model, None, now)
-                if fresh is not None and not fresh.totals.rows:
-                    fresh.inherit(gone[-1])
+                self._follow(model, now)
             self._layouts = {key: layout for key, layout in self._layouts.items() if key in known}
+            self._declare(now)
+
+    def _follow(self, model: ModelVersion, now: float) -> None:
+        """Let *model* be counted on its present baseline alone, with the windows of the one before.
+
+        Tracks add up in the series they share, so when one leaves, all counters of the version begin anew:
+        a counter that falls to less than it was, and not to 0, has for Prometheus risen by all it still holds.
+        """
+        before = model.tracks
+        wanted = self._baselines.find(model.name, model.version)
+        if before and [wanted.id if wanted else ""] == list(before):
+            return
+        model.tracks = {}
+        if wanted is None:
+            return
+        if wanted.id in before:
+            model.tracks[wanted.id] = before[wanted.id]
+            before[wanted.id].restart()
+            return
+        track = self._track(model, None, now)
+        if track is not None and before:
+            track.inherit(list(before.values())[-1])
 
 
-def _count(
-    track: Track, columns: Mapping[str, Column], rows: int, failed: Mapping[str, NDArray[np.intp]]
-) -> Counts:
+def _pieces(track: Track, now: float) -> dict[str, NDArray[np.uint32]]:
+    """Return pieces of the rows of each window that was watched for its whole length."""
+    return {
+        name: track.pieces.since(now - window.length)
+        for name, window in track.windows.items()
+        if now - track.since >= window.length
+    }
+
+
+def _count(track: Track, columns: Mapping[str, Column], rows: int, failed: NDArray[np.intp]) -> Counts:
     """Count *columns*; a failed call has inputs, and no outputs that would be missing."""
     outputs = {name: column for name, column in columns.items() if name.startswith("@")}
-    if failed:
+    if len(failed):
         answered = np.ones(rows, bool)
-        answered[np.concatenate(list(failed.values()))] = False
+        answered[failed] = False
         outputs = {name: take(column, answered) for name, column in outputs.items()}
     return track.layout.count({**columns, **outputs}, rows)
 
 
-def _failures(column: Column | None) -> dict[str, NDArray[np.intp]]:
-    """Return the rows of failed calls by the type of their error."""
+def _failures(column: Column | None) -> tuple[NDArray[np.intp], dict[str, int]]:
+    """Return the rows of failed calls, and how many there are of each type of error."""
     if column is None:
-        return {}
+        return np.empty(0, np.intp), {}
     found = categories(column)
     rows = np.arange(len(found.codes)) if found.rows is None else found.rows
-    return {
-        text: rows[found.codes == code]
-        for code, text in enumerate(found.texts)
-        if text and (found.codes == code).any()
-    }
+    occurs = np.bincount(found.codes, minlength=len(found.texts)).tolist()
+    kinds = {text: count for text, count in zip(found.texts, occurs, strict=True) if text and count}
+    empty = found.texts.index("") if "" in found.texts else -1
+    return rows[found.codes != empty], kinds
+
+
+def _add_errors(model: ModelVersion, errors: Mapping[str, int], total: int | None) -> None:
+    """Count failed rows by type; of those that were never sent only the number is known."""
+    for error_type, count in errors.items():
+        known = error_type in model.errors or len(model.errors) < MAX_ERROR_TYPES
+        name = error_type if known else names.OTHER
+        model.errors[name] = model.errors.get(name, 0) + count
+    unsent = 0 if total is None else total - sum(errors.values())
+    if unsent > 0:
+        model.errors[names.OTHER] = model.errors.get(names.OTHER, 0) + unsent
+
+
+def _task(said: str | None) -> str | None:
+    """Return a task that is one: what a sender says becomes a label."""
+    return said if said in names.TASKS else None
 
 
 def _add_durations(model: ModelVersion, column: Column | None) -> None:
     if column is None:
         return
     values = numbers(column).values
-    values = values[values >= 0]
+    values = values[(values >= 0) & (values < LONGEST_CALL)]
     model.calls += np.bincount(np.searchsorted(_BOUNDS, values, side="left"), minlength=len(_BOUNDS) + 1)
     model.seconds += float(values.sum(dtype=np.float64))
 

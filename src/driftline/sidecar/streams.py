@@ -37,10 +37,12 @@ class Admission:
 
     Attributes:
         refused: Why the batch is not counted: ``duplicate`` or ``too_late``; None when it is.
-        served: Rows that the model served since the last batch; None where the sender keeps no totals.
-        failed: Rows of failed calls among them; None alike.
+        served: Rows that the model served, of this batch and of those dropped before it; None where the
+            sender keeps no totals.
+        failed: Rows of failed calls among them; None where only this batch tells.
         dropped: Rows that the sender says it did not send.
-        lost: Rows that the sender sent and that had not arrived by now.
+        lost: Rows that the sender sent and that had not arrived here by now. They are not served here:
+            they may have reached another sidecar, or this one before it was killed.
     """
 
     refused: str | None = None
@@ -91,11 +93,11 @@ class Streams:
     def _first(batch: Batch) -> Admission:
         if batch.rows_total is None:
             return _UNKNOWN_STREAM
-        if (
-            batch.sequence != 0
-        ):  # what went before may have been counted by another sidecar, or before a restart
+        if batch.sequence != 0:  # what went before may have been counted elsewhere, or before a restart
             return Admission(served=batch.rows)
-        return _difference(batch, batch.rows_total, batch.dropped_rows_total or 0, batch.error_rows_total)
+        dropped = batch.dropped_rows_total or 0
+        lost = max(0, batch.rows_total - dropped - batch.rows)
+        return Admission(None, batch.rows + dropped, None if lost else batch.error_rows_total, dropped, lost)
 
     def _forget(self, now: float) -> None:
         while self._streams:
@@ -138,25 +140,18 @@ def _again(stream: Stream, batch: Batch) -> Admission:
     if stream.seen >> behind & 1:
         return Admission(refused="duplicate")
     stream.seen |= 1 << behind
-    # its rows are in the totals of the newer batch, which counted them as served
-    return Admission(served=0, failed=0) if batch.rows_total is not None else _UNKNOWN_STREAM
+    return Admission(served=batch.rows) if batch.rows_total is not None else _UNKNOWN_STREAM
 
 
 def _next(stream: Stream, batch: Batch) -> Admission:
     if batch.rows_total is None:
         return _UNKNOWN_STREAM
-    served = batch.rows_total - stream.rows_total
+    seen = batch.rows_total - stream.rows_total
     dropped = (batch.dropped_rows_total or 0) - stream.dropped_total
-    failed = None if batch.error_rows_total is None else batch.error_rows_total - stream.error_total
-    if served < 0 or dropped < 0:  # totals that step back say nothing
+    lost = seen - dropped - batch.rows
+    if seen < 0 or dropped < 0 or lost < 0:  # totals that step back say nothing
         return Admission(served=batch.rows)
-    return _difference(batch, served, dropped, failed)
-
-
-def _difference(batch: Batch, served: int, dropped: int, failed: int | None) -> Admission:
-    return Admission(
-        served=served,
-        failed=None if failed is None else max(0, failed),
-        dropped=dropped,
-        lost=max(0, served - dropped - batch.rows),
-    )
+    failed = None
+    if not lost and batch.error_rows_total is not None:
+        failed = max(0, batch.error_rows_total - stream.error_total)
+    return Admission(None, batch.rows + dropped, failed, dropped, lost)

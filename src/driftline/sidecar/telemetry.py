@@ -27,6 +27,8 @@ class Telemetry:
         self._rejected = self._counter(names.REJECTED, *names.REJECTED_REASONS)
         self._dropped = self._counter(names.DROPPED, *names.DROPPED_REASONS)
         self._requests = self._counter(names.REQUESTS)
+        for transport, code in (("grpc", "OK"), ("http", "200")):
+            self._requests.labels(transport, code)
         self._environment = self._counter(names.ENVIRONMENT_DIFFERS)
         self._reloads = self._counter(names.RELOADS, "loaded", "failed")
         self._state_errors = self._counter(names.STATE_ERRORS, "read", "write")
