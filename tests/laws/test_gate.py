@@ -193,9 +193,9 @@ def test_rules_are_the_simulation(tmp_path):
         (f"{of_version}_chance:training7d", feature, look["chance7d"]),
     ]
     test = {
-        "rule_files": [str(RULES / "recording" / "drift.yml")],
+        "rule_files": [str(RULES / "recording" / name) for name in ("models.yml", "drift.yml")],
         "evaluation_interval": "1h",
-        "group_eval_order": ["driftline.hour", "driftline.day", "driftline.week"],
+        "group_eval_order": ["driftline.models", "driftline.hour", "driftline.day", "driftline.week"],
         "tests": [
             {
                 "interval": "15m",
