@@ -25,14 +25,17 @@ def pytest_generate_tests(metafunc):
     """
     if needs(metafunc.definition) & set(binaries.NAMES):
         given = os.environ.get("DRIFTLINE_BIN_DIR")
-        metafunc.fixturenames.insert(0, "stack")
         metafunc.parametrize("stack", ["given"] if given else ["floor", "latest"], indirect=True)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def stack(request, monkeypatch):
     """Let ``binaries.need`` find the programs of this column of the tests."""
-    if request.param == "latest":
+    column = getattr(request, "param", None)
+    if column is None:
+        yield
+        return
+    if column == "latest":
         monkeypatch.setenv("DRIFTLINE_BIN_DIR", built.need(*binaries.NAMES))
     binaries.need.cache_clear()
     yield
