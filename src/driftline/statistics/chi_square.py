@@ -58,7 +58,7 @@ def chance(bins: Any, probability: float = 1e-6) -> Any:
     features raises 47 false alarms a month.
 
     >>> print(f"{chance(10):.2f}")
-    46.70
+    44.81
     """
     from scipy.special import chdtri
 
