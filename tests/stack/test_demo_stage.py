@@ -28,5 +28,6 @@ def test_the_shipped_files_run_faster(tmp_path):
         ]
         assert len(rules) > 20
         assert {rule["health"] for rule in rules} == {"ok"}
-        targets = _get(f"{prometheus}/api/v1/targets")["data"]["activeTargets"]
+        # Prometheus 3 discovers its targets after some seconds; until then absent(up) has fired the alert
+        targets = eventually(lambda: _get(f"{prometheus}/api/v1/targets")["data"]["activeTargets"])
         assert [target["labels"]["instance"] for target in targets] == ["127.0.0.1:9"]
