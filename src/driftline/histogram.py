@@ -117,3 +117,13 @@ def fold(fine: NDArray[Any], bin_of: NDArray[np.intp], bins: int) -> NDArray[Any
     starts = np.searchsorted(bin_of, np.arange(bins))
     folded: NDArray[Any] = np.add.reduceat(fine, starts, axis=-1)
     return folded
+
+
+def smoothed(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a baseline's shares of *counts*, shape (..., bins): (n_b + 0.5) / (n + 0.5 B).
+
+    None is 0, and they sum to 1 over the bins; the baseline's file, the statistics and the rules use them.
+    """
+    total = counts.sum(axis=-1, keepdims=True)
+    shares: NDArray[np.float64] = (counts + 0.5) / (total + 0.5 * counts.shape[-1])
+    return shares

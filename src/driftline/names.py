@@ -76,7 +76,6 @@ FAULTS_OF_KIND = {
     "boolean": (MISSING, UNSEEN, WRONG_TYPE),
 }
 OTHER = "other"
-EMPTY_FAULT = ""
 
 REJECTED_REASONS = (
     "contract_version",  # another major version

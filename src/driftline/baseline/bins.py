@@ -159,12 +159,6 @@ def _cut(run: NDArray[np.intp], counts: NDArray[np.int64], pieces: int) -> list[
     return [int(run[start]) for start in starts]
 
 
-def smoothed(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the shares (n_b + 0.5) / (n + 0.5 B): none is 0, they sum to 1."""
-    shares: NDArray[np.float64] = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
-    return shares
-
-
 def digest(content: Any) -> str:
     """Return the SHA-256 of *content* in canonical JSON: sorted keys, no spaces, UTF-8."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -18,6 +18,7 @@ from driftline.baseline.kinds import Unfit, is_text, kind_of, refuse_personal
 from driftline.baseline.table import open_table
 from driftline.columns import Coded, categories, is_missing, numbers
 from driftline.errors import BaselineError
+from driftline.histogram import smoothed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -232,7 +233,7 @@ def _filled(name: str, column: Column, kind: Kind, layout: Bins) -> FeatureBasel
         empty,
         counts=found.values,
         sums=found.sums,
-        ratios=bins.smoothed(layout.folded(found.values)),
+        ratios=smoothed(layout.folded(found.values)),
         values=int(found.values.sum()),
         faults={fault: faults[fault] for fault in names.FAULTS_OF_KIND[kind]},
     )

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from driftline import names
-from driftline.baseline.bins import TRUTHS, digest, label, smoothed
+from driftline.baseline.bins import TRUTHS, digest, label
 from driftline.baseline.feature import READ_AS_NUMBERS, FeatureBaseline
 from driftline.errors import BaselineError
+from driftline.histogram import smoothed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

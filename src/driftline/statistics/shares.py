@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from driftline.errors import EdgesDiffer, EmptyHistogram
+from driftline.histogram import smoothed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,13 +20,6 @@ PRIOR = 10.0
 A clamp of empty bins to an epsilon lets one empty bin of a decile at 20 rows score 0.69; half a value
 in each bin reads an idle model as drifted. Ten, spread like the baseline, read no rows as no drift.
 """
-
-
-def expected_shares(expected: Histogram) -> NDArray[np.float64]:
-    """Return the baseline's shares, (n_b + 0.5) / (n + 0.5 B): none is 0, they sum to 1."""
-    counts = expected.counts
-    shares: NDArray[np.float64] = (counts + 0.5) / (expected.total[..., None] + 0.5 * counts.shape[-1])
-    return shares
 
 
 def comparable(expected: Histogram, observed: Histogram) -> None:
@@ -52,7 +46,7 @@ def proportions(expected: Histogram, observed: Histogram) -> tuple[NDArray[np.fl
         EmptyHistogram: Either side holds no value.
     """
     comparable(expected, observed)
-    e = expected_shares(expected)
+    e = smoothed(expected.counts)
     o = (observed.counts + PRIOR * e) / (observed.total[..., None] + PRIOR)
     return e, o
 
