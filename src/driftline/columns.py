@@ -254,6 +254,21 @@ def _merged(
     return Categories(codes, tuple(known), rows, missing, wrong_type)
 
 
+def missing_rows(column: Column) -> NDArray[np.bool_]:
+    """Return which rows of *column* hold nothing.
+
+    >>> missing_rows(np.array([1.0, np.nan]))
+    array([False,  True])
+    """
+    if isinstance(column, Coded):
+        return column.codes < 0
+    if column.dtype.kind == "f":
+        return np.isnan(column)
+    if column.dtype.kind == "O":
+        return np.fromiter(map(is_missing, column.tolist()), np.bool_, len(column))
+    return np.zeros(len(column), np.bool_)
+
+
 def category_text(item: Any) -> str | None:
     """Return the canonical text of one category, or None when *item* can be none.
 

@@ -21,8 +21,10 @@ from pydantic import (
     model_validator,
 )
 
+from driftline.columns import MAX_TEXT_BYTES
 from driftline.drift import DEFAULT_STATISTICS
 from driftline.errors import ConfigurationError
+from driftline.names import OTHER
 from driftline.statistics import STATISTICS
 
 MAX_FILE_BYTES = 1 << 20
@@ -79,6 +81,24 @@ def _is_statistic(value: str) -> str:
     return value
 
 
+def _are_segments(value: dict[str, list[str]]) -> dict[str, list[str]]:
+    for name, segments in value.items():
+        if not name or "=" in name:
+            raise ValueError(f'"{name}" is no attribute: it is text without "="')
+        if not segments:
+            raise ValueError(
+                f"{name}: none given, write for instance [de, fr]; what is in none of them is other"
+            )
+        for segment in segments:
+            if segment == OTHER:
+                raise ValueError(f'{name}: "{OTHER}" is what is in none of them, leave it out')
+            if segments.count(segment) > 1:
+                raise ValueError(f'{name}: "{segment}" stands twice')
+            if len(f"{name}={segment}".encode()) > MAX_TEXT_BYTES:
+                raise ValueError(f"{name}: longer than {MAX_TEXT_BYTES} bytes: {segment[:20]}...")
+    return value
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
@@ -90,6 +110,7 @@ def _shown(value: Any) -> str:
 Duration = Annotated[float, BeforeValidator(_as_duration)]
 Address = Annotated[StrictStr, AfterValidator(_is_address)]
 Statistic = Annotated[StrictStr, AfterValidator(_is_statistic)]
+Segments = Annotated[dict[StrictStr, list[StrictStr]], AfterValidator(_are_segments)]
 Priority = Literal["P1", "P2", "P3", "P4"]
 Count = Annotated[StrictInt, Field(ge=1)]
 Score = Annotated[float, BeforeValidator(_is_number), Field(gt=0, allow_inf_nan=False)]
@@ -156,6 +177,7 @@ class Limits(_Settings):
     models: Count = 100
     versions: Count = 5
     features: Count = 500
+    segments: Count = 50
     skew: Duration = 600.0
 
 
@@ -179,7 +201,11 @@ class Feature(_Settings):
 
 
 class Model(_Settings):
-    """What is said about one model."""
+    """What is said about one model.
+
+    ``segments`` names the values of an attribute, a feature or a name used in ``@segment``, whose rows are
+    counted by themselves, too.
+    """
 
     owner: Annotated[StrictStr, Field(min_length=1)] = UNOWNED
     tier: Annotated[StrictStr, Field(min_length=1)] = UNKNOWN_TIER
@@ -187,6 +213,7 @@ class Model(_Settings):
     min_rows: Count = 200
     thresholds: Thresholds = Thresholds()
     features: dict[StrictStr, Feature] = {}
+    segments: Segments = {}
 
     def psi_thresholds(self, feature: str) -> dict[Priority, float]:
         """Return the PSI at which an alert of each priority starts for *feature*."""
@@ -224,6 +251,17 @@ class Config(_Settings):
                 raise ValueError(f"windows.{name}: more than 1000 panes, make its pane longer")
         if not self.windows:
             raise ValueError('windows: none given, write for instance {"24h": 1h}')
+        return self
+
+    @model_validator(mode="after")
+    def _few_segments(self) -> Config:
+        for name, model in self.models.items():
+            segments = sum(len(values) + 1 for values in model.segments.values())  # and other
+            if segments > self.limits.segments:
+                raise ValueError(
+                    f"models.{name}.segments: {segments} with those called other, limits.segments is "
+                    f"{self.limits.segments}; each costs about 8 series a feature"
+                )
         return self
 
     @property

@@ -171,10 +171,28 @@ UNDECLARED_COLUMNS = Series(
     "Values of columns that the baseline does not know; they are never named.",
 )  # fmt: skip
 
+SEGMENT_VALUES = Series(
+    "driftline_segment_feature_values_total", "counter", (*MODEL, "segment", "feature", "binning", "bin"),
+    "Values of a feature in a declared segment, per coarse bin, five at most.",
+)  # fmt: skip
+SEGMENT_FAULTS = Series(
+    "driftline_segment_feature_faults_total", "counter", (*MODEL, "segment", "feature", "fault"),
+    "Faults of a feature in a declared segment.",
+)  # fmt: skip
+SEGMENT_PREDICTIONS = Series(
+    "driftline_segment_predictions_total", "counter", (*MODEL, "segment"),
+    "Rows of a declared segment that arrived, those of failed calls included.",
+)  # fmt: skip
+SEGMENT_ERRORS = Series(
+    "driftline_segment_prediction_errors_total", "counter", (*MODEL, "segment"),
+    "Rows of calls that failed, of a declared segment.",
+)  # fmt: skip
+
 MERGED_SERIES = (
     FEATURE_VALUES, FEATURE_FAULTS, BASELINE_RATIO, BASELINE_VALUES, BASELINE_FAULT_RATIO, OVERDISPERSION,
     DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, LAST_PREDICTION, SILENCE_THRESHOLD,
     MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, UNDECLARED_COLUMNS,
+    SEGMENT_VALUES, SEGMENT_FAULTS, SEGMENT_PREDICTIONS, SEGMENT_ERRORS,
 )  # fmt: skip
 """What Prometheus merges over sidecars, and what an alert may read."""
 

@@ -228,6 +228,39 @@ def test_categories(values, newer):
     assert (counted.values > 0).sum() == len(present)
 
 
+@given(
+    column=strategies.columns(), kind=st.sampled_from(("numeric", "categorical", "boolean", "text_length"))
+)
+def test_every_row_is_placed_where_it_is_counted(column, kind):
+    """Row by row, on the fold or on coarse bins, nothing is told but what counting adds up."""
+    found = KINDS[kind]
+    counted = found.count(column)
+    for layout in (found.layout, found.layout.coarse()):
+        places, outside = found.place(column, layout.cuts)
+        bins = np.bincount(places[places >= 0], minlength=len(layout.labels))
+        assert np.array_equal(bins, layout.folded(counted.values))
+        faults = np.bincount(-1 - places[places < 0], minlength=4)
+        faults[names.FAULTS.index(names.OUT_OF_RANGE)] += len(outside)
+        assert np.array_equal(faults, counted.faults)
+        assert (places[outside] >= 0).all()
+
+
+@given(values=strategies.numeric() | strategies.texts())
+def test_coarse_bins(values):
+    """At most five, each some neighbours of the fold, the commonest categories by their names."""
+    try:
+        found = feature(values)
+    except BaselineError:
+        return
+    coarse = found.layout.coarse()
+    assert len(coarse.labels) == min(len(found.bins), 5) == len(set(coarse.fold.tolist()))
+    assert set(np.diff(coarse.fold).tolist()) <= {0, 1}
+    assert not ((np.diff(coarse.fold) > 0) & (np.diff(found.fold) == 0)).any()
+    kept = len(coarse.labels) - (found.kind == "categorical")
+    assert coarse.labels[:kept] == found.bins[:kept]
+    assert len(found.bins) <= 5 or coarse.binning(found.kind) != found.binning
+
+
 @given(text=st.text(max_size=4))
 def test_labels_are_told_apart(text):
     """No category looks like `other` or like a numbered bin, and no two look alike."""

@@ -45,7 +45,7 @@ def test_everything_can_be_said():
         baselines: ["baselines/"]
         state: {path: "state/", every: 60s}
         windows: {1h: 5m, 24h: 1h}
-        limits: {models: 100, versions: 5, features: 500, skew: 10m}
+        limits: {models: 100, versions: 5, features: 500, segments: 50, skew: 10m}
         models:
           fraud:
             owner: payments
@@ -54,6 +54,7 @@ def test_everything_can_be_said():
             min_rows: 300
             thresholds: {psi: {P3: 0.1, P2: 0.25}}
             features: {event_time: {ignore: true}, amount: {thresholds: {psi: {P3: 0.2}}}}
+            segments: {country: [de, fr], plan: ["1"]}
         """
     )
     fraud = read.models["fraud"]
@@ -62,6 +63,7 @@ def test_everything_can_be_said():
     assert fraud.psi_thresholds("age") == {"P3": 0.1, "P2": 0.25}
     assert fraud.ignores("event_time")
     assert not fraud.ignores("amount")
+    assert fraud.segments == {"country": ["de", "fr"], "plan": ["1"]}
     assert read.listen.token_file == FOLDER / "token"
 
 
@@ -109,6 +111,18 @@ def test_all_faults_are_named_at_once():
         (f"environment: a\nstate: {{every: {'9' * 400}s}}", "is not a duration"),
         ("environment: a\nmodels: {m: 3}", "models.m: 3 is not a mapping"),
         ("environment: a\nbaselines: b", "is not a list"),
+        ("environment: a\nmodels: {m: {segments: {zone: [1]}}}", "1 is not text, put it in quotes"),
+        ("environment: a\nmodels: {m: {segments: {zone: [no]}}}", "no/false is not text, put it in quotes"),
+        ("environment: a\nmodels: {m: {segments: {zone: de}}}", "'de' is not a list, write [de]"),
+        ("environment: a\nmodels: {m: {segments: {zone: []}}}", "m.segments: zone: none given"),
+        ("environment: a\nmodels: {m: {segments: {'z=': [a]}}}", '"z=" is no attribute'),
+        ("environment: a\nmodels: {m: {segments: {z: [a, a]}}}", 'z: "a" stands twice'),
+        ("environment: a\nmodels: {m: {segments: {z: [other]}}}", "is what is in none of them, leave it out"),
+        (f"environment: a\nmodels: {{m: {{segments: {{z: [{'y' * 130}]}}}}}}", "z: longer than 128 bytes"),
+        (
+            f"environment: a\nmodels: {{m: {{segments: {{z: {[*map(chr, range(0x4E00, 0x4E32))]}}}}}}}",
+            "models.m.segments: 51 with those called other, limits.segments is 50",
+        ),
     ],
 )
 def test_a_fault_is_one_clear_line(text, said):

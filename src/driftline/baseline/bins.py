@@ -23,6 +23,8 @@ KEPT_CATEGORIES = 64
 NAMED_CATEGORIES = 11
 NAMED_ROWS = 20
 """Rows that a category needs before it is named in a series; fewer could be one person's."""
+COARSE_BINS = 5
+"""Of a feature in one segment; fifty segments of ten bins would be as many series as fifty models."""
 LEAST_SHARE, LARGEST_SHARE = 0.05, 0.2
 """A fold bin of less tells more about chance than about drift; one of more hides what moves inside it."""
 TRUTHS = ("false", "true")
@@ -47,11 +49,33 @@ class Bins(NamedTuple):
         """Add up *counts* per fine bin into those per fold bin."""
         return histogram.fold(counts, self.fold, len(self.labels))
 
+    def coarse(self) -> Bins:
+        """Return these bins with neighbours of the fold joined until there are at most five.
+
+        By their number alone, not by what they hold: a retrain on inherited bins leaves them as they are.
+        """
+        bins = len(self.labels)
+        if bins <= COARSE_BINS:
+            return self
+        if len(self.edges):
+            fold, labels = self.fold * COARSE_BINS // bins, self.labels[:COARSE_BINS]
+        else:  # the commonest keep their names
+            fold, labels = (
+                np.minimum(self.fold, COARSE_BINS - 1),
+                (*self.labels[: COARSE_BINS - 1], names.OTHER),
+            )
+        return self._replace(fold=fold, labels=labels)
+
+    @property
+    def cuts(self) -> NDArray[Any]:
+        """What tells the fold bin of a value: the edges between them, or that of each category."""
+        return self.edges[1:-1][np.diff(self.fold) > 0] if len(self.edges) else self.fold
+
     def binning(self, kind: str) -> str:
         """Return 12 hex digits that are equal for equal folds of one kind."""
         content: dict[str, Any] = {"kind": kind, "bins": list(self.labels)}
         if len(self.edges):
-            content["edges"] = self.edges[1:-1][np.diff(self.fold) > 0].tolist()
+            content["edges"] = self.cuts.tolist()
         else:
             content["members"] = [list(members) for members in self.members()]
         return digest(content)[:12]

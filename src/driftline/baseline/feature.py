@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from driftline import histogram, names
 from driftline.baseline.bins import LARGEST_SHARE, LEAST_SHARE, Bins, fold_of
-from driftline.columns import Coded, Numbers, categories, clip, is_missing, numbers
+from driftline.columns import Coded, Numbers, categories, clip, is_missing, missing_rows, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["numeric", "categorical", "boolean", "text_length"]
 
 MANY_UNSEEN = 0.05
+_NO_BIN = {fault: -1 - number for number, fault in enumerate(names.FAULTS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,30 @@ class FeatureBaseline:
                     values[self._rank[text]] += rows
             faults = [read.missing, len(read.codes) - int(values.sum()), read.wrong_type, 0]
         return Counts(values, sums, np.array(faults, np.int64))
+
+    def place(self, column: Column, cuts: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Tell of each row of *column* what :meth:`count` adds up.
+
+        Args:
+            column: What was served.
+            cuts: Of a fold of these bins, see :attr:`Bins.cuts`.
+
+        Returns:
+            The fold bin of each row, or -1 - n for the fault ``names.FAULTS[n]`` where it has none; and the
+            rows that are out of range, which have a bin.
+        """
+        places = np.full(len(column), _NO_BIN[names.WRONG_TYPE])
+        places[missing_rows(column)] = _NO_BIN[names.MISSING]
+        if self.kind in READ_AS_NUMBERS:
+            found = READ_AS_NUMBERS[self.kind](column)
+            rows = np.arange(len(column)) if found.rows is None else found.rows
+            places[rows] = cuts.searchsorted(found.values)
+            low, high = np.float64(self.range[0]), np.float64(self.range[1])
+            return places, rows[(found.values < low) | (found.values > high)]
+        read = categories(column)
+        bin_of = [cuts[self._rank[t]] if t in self._rank else _NO_BIN[names.UNSEEN] for t in read.texts]
+        places[... if read.rows is None else read.rows] = np.array(bin_of, np.intp)[read.codes]
+        return places, np.empty(0, np.intp)
 
     def oddities(self) -> list[str]:
         """Return what makes scores against this baseline less telling than they could be."""

@@ -36,6 +36,8 @@ class _TrackView:
     track: Track
     values: NDArray[np.int64]
     faults: NDArray[np.int64]
+    segment_values: NDArray[np.int64]
+    segment_faults: NDArray[np.int64]
     scores: Mapping[str, list[DriftScore]]
     rows: Mapping[str, int]
 
@@ -54,6 +56,8 @@ class _View:
     sender_dropped: int
     sender_lost: int
     task_differs: int
+    segment_rows: NDArray[np.int64]
+    segment_errors: NDArray[np.int64]
     learning_missing: Mapping[str, int]
     tracks: tuple[_TrackView, ...]
 
@@ -118,6 +122,8 @@ class Exposition:
                     track,
                     track.layout.folded(track.totals.values) * shown,
                     track.totals.faults * shown,
+                    track.segment_totals.values * shown,
+                    track.segment_totals.faults * shown,
                     track.scores,
                     track.rows,
                 )
@@ -133,6 +139,8 @@ class Exposition:
             model.sender_dropped * seen,
             model.sender_lost * seen,
             model.task_differs * seen,
+            model.segment_rows * seen,
+            model.segment_errors * seen,
             {
                 name: count * self._seen(*key, "learning", name)
                 for name, count in model.learning_missing.items()
@@ -196,6 +204,17 @@ class Exposition:
                 for c, t in pairs
             ),
         )
+        yield (
+            names.SEGMENT_VALUES,
+            unique((c.segment_values, t.segment_values.ravel().tolist()) for c, t in pairs),
+        )
+        yield (
+            names.SEGMENT_FAULTS,
+            unique(
+                (c.segment_faults, t.segment_faults[:, c.fault_rows, c.fault_kinds].ravel().tolist())
+                for c, t in pairs
+            ),
+        )
         yield from self._of_models(views)
         yield from self._of_this_sidecar(views)
 
@@ -247,6 +266,15 @@ class Exposition:
                 f"{series.name}{{{v.labels}}} {number!r}" for v, number in found if number is not None
             ]
 
+        def each_segment(
+            series: Series, counts: Callable[[_View], NDArray[np.int64]]
+        ) -> tuple[Series, list[str]]:
+            return series, [
+                f'{series.name}{{{v.labels},segment="{escape(label)}"}} {count}'
+                for v in views
+                for label, count in zip(v.model.segments.labels, counts(v).tolist(), strict=True)
+            ]
+
         yield each(names.PREDICTIONS, lambda v: v.predictions)
         yield (
             names.PREDICTION_ERRORS,
@@ -270,6 +298,8 @@ class Exposition:
         )
         yield names.MODEL_VERSION_INFO, [_version_info(v) for v in views]
         yield each(names.UNDECLARED_COLUMNS, lambda v: v.undeclared_values)
+        yield each_segment(names.SEGMENT_PREDICTIONS, lambda v: v.segment_rows)
+        yield each_segment(names.SEGMENT_ERRORS, lambda v: v.segment_errors)
         yield each(names.SENDER_DROPPED, lambda v: v.sender_dropped)
         yield each(names.SENDER_LOST, lambda v: v.sender_lost)
         yield each(names.TASK_DIFFERS, lambda v: v.task_differs)
@@ -321,6 +351,23 @@ class _Constant:
             name: f"driftline_feature_overdispersion{{{labels}" for name, labels in binned.items()
         }
         self.local = of
+        segments = [f'segment="{escape(label)}"' for label in view.model.segments.labels]
+        coarse = [
+            f'feature="{escape(f.name)}",binning="{bins.binning(f.kind)}",bin="{escape(bin_)}"'
+            for f, bins in zip(features, track.segments.bins, strict=True)
+            for bin_ in bins.labels
+        ]
+        self.segment_values = [
+            f"driftline_segment_feature_values_total{{{view.labels},{segment},{bin_}}} "
+            for segment in segments
+            for bin_ in coarse
+        ]
+        self.segment_faults = [
+            f"driftline_segment_feature_faults_total{{{view.labels},{segment},"
+            f'feature="{escape(name)}",fault="{fault}"}} '
+            for segment in segments
+            for _, _, name, fault in kinds
+        ]
 
 
 def _as_they_are(parts: Iterable[tuple[list[str], list[int] | None]]) -> list[str]:

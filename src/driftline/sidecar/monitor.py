@@ -14,8 +14,9 @@ from driftline.columns import Coded, categories, numbers, take
 from driftline.config import Model, parse_duration
 from driftline.drift import DriftScore, Layout
 from driftline.sidecar.baselines import ANY_VERSION, Baselines
+from driftline.sidecar.segments import SegmentLayout, Segments
 from driftline.sidecar.streams import Streams
-from driftline.window import Counts, Pieces, Window
+from driftline.window import Pieces, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,11 +44,13 @@ class Track:
     """The counts of one model and version on one baseline.
 
     ``totals`` count since the start and are what Prometheus sees; ``fresh`` is what came since the last
-    tick and has not entered the windows yet.
+    tick and has not entered the windows yet. Segments have totals only: their windows are Prometheus's.
     """
 
-    def __init__(self, layout: Layout, windows: Mapping[str, float], now: float) -> None:
+    def __init__(self, layout: Layout, windows: Mapping[str, float], segments: Segments, now: float) -> None:
         self.layout = layout
+        self.segments = SegmentLayout(layout.features, segments)
+        self.segment_totals = self.segments.empty()
         self.totals = layout.empty()
         self.fresh = layout.empty()
         self.pieces = Pieces(layout.bins)
@@ -66,6 +69,7 @@ class Track:
     def restart(self) -> None:
         """Begin the counters anew; the windows stay."""
         self.totals.clear()
+        self.segment_totals.clear()
         self.pieces.restart()
 
     def inherit(self, older: Track) -> None:
@@ -109,6 +113,7 @@ class ModelVersion:
     name: str
     version: str
     settings: Model
+    segments: Segments
     declared: bool
     created: float
     task: str | None = None
@@ -124,6 +129,11 @@ class ModelVersion:
     task_differs: int = 0
     learning_missing: dict[str, int] = field(default_factory=dict)
     tracks: dict[str, Track] = field(default_factory=dict)
+    segment_rows: NDArray[np.int64] = field(init=False)
+    segment_errors: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.segment_rows, self.segment_errors = np.zeros((2, len(self.segments.labels)), np.int64)
 
 
 class Monitor:
@@ -178,7 +188,17 @@ class Monitor:
             track = self._track(model, batch.baseline_id, now)
         columns, rows = self._in_time(batch, wall)
         failed, errors = _failures(columns.get(names.COLUMN_ERROR))
-        counts = _count(track, columns, rows, failed) if track else None
+        answered = np.ones(rows, bool)
+        answered[failed] = False
+        inputs = {name: column for name, column in columns.items() if not name.startswith("@")}
+        outputs = _outputs(columns, answered)
+        segments = model.segments.of(columns, rows, batch.segment)
+        counted = None
+        if track:
+            counted = (
+                track.layout.count({**inputs, **outputs}, rows),
+                track.segments.count(inputs, outputs, segments, answered),
+            )
         with self.lock:
             model.predictions += rows if admission.served is None else admission.served
             model.sender_dropped += admission.dropped
@@ -187,9 +207,12 @@ class Monitor:
             _add_durations(model, columns.get(names.COLUMN_LATENCY))
             model.last_prediction = wall
             model.dataset_version = batch.dataset_version or model.dataset_version
+            model.segment_rows += model.segments.occurs(segments)
+            model.segment_errors += model.segments.occurs(segments[:, ~answered])
             known = track.layout.names if track else ()
-            inputs = {name: column for name, column in columns.items() if not name.startswith("@")}
-            if track and counts:
+            if track and counted:
+                counts, by_segment = counted
+                track.segment_totals.add(by_segment)
                 track.totals.add(counts)
                 track.fresh.add(counts)
                 if track.pieces.due(rows):
@@ -198,7 +221,7 @@ class Monitor:
                 if batch.task and expected and batch.task != expected:
                     model.task_differs += 1
                 model.task = expected or _task(batch.task) or model.task
-                model.undeclared_values += rows * len(inputs.keys() - set(known) - _ignored(model))
+                model.undeclared_values += rows * len(inputs.keys() - set(known) - _not_watched(model))
             else:
                 model.task = _task(batch.task) or model.task
                 self._learn(model, inputs)
@@ -239,7 +262,8 @@ class Monitor:
 
     def _add_model(self, name: str, version: str, *, declared: bool, wall: float) -> ModelVersion:
         settings = self.config.models.get(name, Model())
-        model = ModelVersion(name, version, settings, declared=declared, created=wall)
+        segments = Segments(settings.segments)
+        model = ModelVersion(name, version, settings, segments, declared=declared, created=wall)
         self.models[name, version] = model
         return model
 
@@ -249,7 +273,8 @@ class Monitor:
             return None
         track = model.tracks.get(baseline.id)
         if track is None:
-            track = Track(self._layout(baseline, model.settings), self.config.windows, now)
+            layout = self._layout(baseline, model.settings)
+            track = Track(layout, self.config.windows, model.segments, now)
             model.tracks[baseline.id] = track
             model.task = baseline.task or model.task
         return track
@@ -392,14 +417,10 @@ def _pieces(track: Track, now: float) -> dict[str, NDArray[np.uint32]]:
     }
 
 
-def _count(track: Track, columns: Mapping[str, Column], rows: int, failed: NDArray[np.intp]) -> Counts:
-    """Count *columns*; a failed call has inputs, and no outputs that would be missing."""
+def _outputs(columns: Mapping[str, Column], answered: NDArray[np.bool_]) -> dict[str, Column]:
+    """Return the outputs of the rows that were *answered*: a failed call has none that would be missing."""
     outputs = {name: column for name, column in columns.items() if name.startswith("@")}
-    if len(failed):
-        answered = np.ones(rows, bool)
-        answered[failed] = False
-        outputs = {name: take(column, answered) for name, column in outputs.items()}
-    return track.layout.count({**columns, **outputs}, rows)
+    return outputs if answered.all() else {name: take(column, answered) for name, column in outputs.items()}
 
 
 def _failures(column: Column | None) -> tuple[NDArray[np.intp], dict[str, int]]:
@@ -439,5 +460,8 @@ def _add_durations(model: ModelVersion, column: Column | None) -> None:
     model.seconds += float(values.sum(dtype=np.float64))
 
 
-def _ignored(model: ModelVersion) -> set[str]:
-    return {name for name, feature in model.settings.features.items() if feature.ignore}
+def _not_watched(model: ModelVersion) -> set[str]:
+    """Return the columns that need no baseline: those to ignore, and those that tell the segment."""
+    return {name for name, feature in model.settings.features.items() if feature.ignore} | {
+        *model.segments.attributes
+    }
