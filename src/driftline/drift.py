@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +51,12 @@ class DriftScore:
 
 
 class Layout:
-    """Where each feature of a baseline lies in the flat columns of :class:`driftline.window.Counts`."""
+    """Where each feature of a baseline lies in the flat columns of :class:`driftline.window.Counts`.
+
+    Attributes:
+        table: Name, number of fine bins and digest of the bins of each feature, in order.
+        id: 12 hex digits, equal for equal tables on one baseline.
+    """
 
     def __init__(self, baseline: Baseline, features: Iterable[FeatureBaseline] | None = None) -> None:
         self.baseline = baseline
@@ -72,10 +79,47 @@ class Layout:
         self._on_fold = _groups(self.features, lambda f: len(f.bins), self.bin_slices, _folded)
         numbers = [f if len(f.edges) else None for f in self.features]
         self._on_fine = _groups(numbers, lambda f: f.fine, self.slices, _fine)
+        self.table = [(f.name, f.fine, _same(f)) for f in self.features]
+        told = json.dumps([baseline.id, self.table])
+        self.id = hashlib.sha256(told.encode()).hexdigest()[:12]
 
     def empty(self) -> Counts:
         """Return counts of nothing in this layout."""
         return Counts.empty(int(self.starts[-1]), len(self.features), len(FAULTS))
+
+    def passage(
+        self, table: Iterable[tuple[str, int, str]], centres: NDArray[np.float64]
+    ) -> Callable[[Counts], Counts]:
+        """Return what brings counts of another layout into this one: of features whose bins are the same.
+
+        Args:
+            table: The ``table`` of that layout: name, fine bins and digest of each feature.
+            centres: Its ``centres``.
+        """
+        numbers = {(name, digest): number for number, (name, _, digest) in enumerate(self.table)}
+        here, there = [np.empty(0, np.intp)], [np.empty(0, np.intp)]
+        rows_here, rows_there = [], []
+        start = 0
+        for row, (name, fine, digest) in enumerate(table):
+            number = numbers.get((name, digest))
+            if number is not None:
+                here.append(np.arange(fine) + self.starts[number])
+                there.append(np.arange(fine) + start)
+                rows_here.append(number)
+                rows_there.append(row)
+            start += fine
+        to, of = np.concatenate(here), np.concatenate(there)
+        moved = centres[of] - self.centres[to]
+
+        def carry(counts: Counts) -> Counts:
+            carried = self.empty()
+            carried.values[to] = counts.values[of]
+            carried.sums[to] = counts.sums[of] + counts.values[of] * moved
+            carried.faults[rows_here] = counts.faults[rows_there]
+            carried.rows = counts.rows
+            return carried
+
+        return carry
 
     def count(self, columns: Mapping[str, Column], rows: int) -> Counts:
         """Count the *columns* of *rows* rows.
@@ -207,6 +251,12 @@ def _chance(
     closed = np.count_nonzero(panes.any(axis=-1), axis=0)
     chance = p_value(chi_square(expected, observed), np.maximum(bins, 2), phi, np.maximum(closed, 2))
     return np.where(bins > 1, chance, np.nan)
+
+
+def _same(feature: FeatureBaseline) -> str:
+    """Return what is equal for features whose fine bins are the same."""
+    content = feature.edges.tobytes() + json.dumps([feature.kind, feature.categories]).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _centres(feature: FeatureBaseline) -> NDArray[np.float64]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+
+PANE_COLUMNS: dict[str, type[np.generic]] = {"values": np.uint32, "sums": np.float32, "faults": np.uint32}
+"""What a pane keeps of :class:`Counts`, and how narrow; state files name their columns after these."""
 
 
 @dataclass(slots=True)
@@ -35,28 +41,28 @@ class Counts:
 
     def add(self, other: Counts) -> None:
         """Add *other*, of the same baseline."""
-        self.values += other.values
-        self.sums += other.sums
-        self.faults += other.faults
+        for name in PANE_COLUMNS:
+            column = getattr(self, name)
+            column += getattr(other, name)
         self.rows += other.rows
 
     def clear(self) -> None:
         """Forget everything."""
-        self.values[:] = 0
-        self.sums[:] = 0.0
-        self.faults[:] = 0
+        for name in PANE_COLUMNS:
+            getattr(self, name)[:] = 0
         self.rows = 0
 
     def copy(self) -> Counts:
         """Return an independent copy."""
-        return Counts(self.values.copy(), self.sums.copy(), self.faults.copy(), self.rows)
+        return Counts(**{name: getattr(self, name).copy() for name in PANE_COLUMNS}, rows=self.rows)
 
 
 class Window:
     """The last ``ceil(length / pane)`` panes, the open one included.
 
     Panes are numbered by ``floor(now / pane)``; pane *n* lies in slot ``n % slots`` of a ring, in
-    uint32 and float32: a month of a hundred features fits in 12 MB.
+    uint32 and float32: a month of a hundred features fits in 12 MB. What the closed ones hold together is
+    kept until another closes, so that a look at the window costs one addition.
 
     Args:
         length: Seconds of the window.
@@ -69,11 +75,14 @@ class Window:
         self.length = length
         self.pane = pane
         self.slots = math.ceil(length / pane)
-        self.values = np.zeros((self.slots, like.values.size), np.uint32)
-        self.sums = np.zeros((self.slots, like.sums.size), np.float32)
-        self.faults = np.zeros((self.slots, *like.faults.shape), np.uint32)
+        self.columns: dict[str, NDArray[Any]] = {
+            name: np.zeros((self.slots, *getattr(like, name).shape), kind)
+            for name, kind in PANE_COLUMNS.items()
+        }
         self.rows = np.zeros(self.slots, np.int64)
         self.number = self._number(now)
+        self._wide = {name: getattr(like, name).dtype for name in PANE_COLUMNS}
+        self._closed: Counts | None = None
 
     def _number(self, now: float) -> int:
         return math.floor(now / self.pane)
@@ -84,39 +93,81 @@ class Window:
 
     def roll(self, now: float) -> None:
         """Close every pane whose time has passed; a clock behind the open pane changes nothing."""
-        steps = self._number(now) - self.number
-        if steps <= 0:
+        self._roll_to(self._number(now))
+
+    def _roll_to(self, number: int) -> None:
+        if number <= self.number:
             return
-        for step in range(1, min(steps, self.slots) + 1):
-            slot = (self.number + steps - min(steps, self.slots) + step) % self.slots
-            self.values[slot] = 0
-            self.sums[slot] = 0
-            self.faults[slot] = 0
-            self.rows[slot] = 0
-        self.number += steps
+        for new in range(max(self.number, number - self.slots) + 1, number + 1):
+            for column in self.columns.values():
+                column[new % self.slots] = 0
+            self.rows[new % self.slots] = 0
+        self.number = number
+        self._closed = None
 
     def add(self, counts: Counts) -> None:
-        """Add *counts* to the open pane."""
-        slot = self._open
-        self.values[slot] += counts.values.astype(np.uint32)
-        self.sums[slot] += counts.sums.astype(np.float32)
-        self.faults[slot] += counts.faults.astype(np.uint32)
-        self.rows[slot] += counts.rows
+        """Add *counts* to the open pane; a count that has reached the end of its type stays there."""
+        if counts.rows:
+            self._set(
+                self._open,
+                {name: getattr(counts, name) + self.columns[name][self._open] for name in self.columns},
+            )
+            self.rows[self._open] += counts.rows
+
+    def _set(self, slot: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        for name, column in self.columns.items():
+            whole = np.issubdtype(column.dtype, np.integer)
+            column[slot] = np.minimum(columns[name], np.iinfo(column.dtype).max) if whole else columns[name]
 
     def merged(self) -> Counts:
         """Return the counts of the whole window."""
-        return Counts(
-            self.values.sum(axis=0, dtype=np.int64),
-            self.sums.sum(axis=0, dtype=np.float64),
-            self.faults.sum(axis=0, dtype=np.int64),
-            int(self.rows.sum()),
-        )
+        if self._closed is None:
+            held = self._held()
+            sums = {
+                name: column[held].sum(axis=0, dtype=self._wide[name])
+                for name, column in self.columns.items()
+            }
+            self._closed = Counts(**sums, rows=int(self.rows[held].sum()))
+        whole = self._closed.copy()
+        whole.add(self.pane_at(self.number))
+        return whole
+
+    def _held(self) -> NDArray[np.bool_]:
+        """Return which slots are those of closed panes that hold rows."""
+        held = self.rows > 0
+        held[self._open] = False
+        return held
 
     def closed(self) -> NDArray[np.uint32]:
         """Return the values of the closed panes that hold rows, shape (panes, fine)."""
-        held = self.rows > 0
-        held[self._open] = False
-        return self.values[held]
+        found: NDArray[np.uint32] = self.columns["values"][self._held()]
+        return found
+
+    # --- panes by number, for who keeps them elsewhere ------------------------------------------
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the closed panes that hold rows, rising."""
+        return sorted(
+            self.number - (self.number - slot) % self.slots for slot in np.flatnonzero(self._held()).tolist()
+        )
+
+    def pane_at(self, number: int) -> Counts:
+        """Return what the pane *number*, one of the last, holds."""
+        slot = number % self.slots
+        return Counts(
+            **{name: column[slot] for name, column in self.columns.items()}, rows=int(self.rows[slot])
+        )
+
+    def put(self, number: int, counts: Counts) -> None:
+        """Let the pane *number* hold *counts* and nothing else, unless it has left the window.
+
+        A clock that is behind goes on from there: what was kept is not forgotten.
+        """
+        self._roll_to(number)
+        if number > self.number - self.slots:
+            self._set(number % self.slots, {name: getattr(counts, name) for name in self.columns})
+            self.rows[number % self.slots] = counts.rows
+            self._closed = None
 
 
 PIECE_ROWS = 1000

@@ -221,11 +221,11 @@ def test_a_sidecar_that_cannot_start_harms_no_other(folder):
         sidecar(children, config, metrics=metrics)
         send(url, batch(300))
         track = folder / "state"
-        eventually(lambda: list(track.glob("fraud*.npz")))
+        eventually(lambda: list(track.glob("fraud*/open.npz")))
         document = json.loads(config.read_text())
         ports = free_ports(2)
         document["listen"] |= {"http": f"127.0.0.1:{ports[0]}", "metrics": f"127.0.0.1:{ports[1]}"}
         document["baselines"] = ["elsewhere/"]
         (folder / "second.yaml").write_text(json.dumps(document))
         assert "in use by another sidecar" in refused(folder / "second.yaml")
-        assert list(track.glob("fraud*.npz"))
+        assert list(track.glob("fraud*/open.npz"))

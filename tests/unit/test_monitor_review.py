@@ -1,5 +1,6 @@
 """What a review by fresh eyes found in the sidecar, each held by a test."""
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -100,14 +101,15 @@ def test_windows_of_two_baselines_find_their_own_again(tmp_path):
     before.monitor.observe(batch(1000))
     before.monitor.tick()
     before.state.save(before.monitor)
-    (left,) = tmp_path.glob("*.npz")
-    kept = left.read_bytes()
+    (left,) = tmp_path.glob("*/")
+    shutil.copytree(left, tmp_path.parent / "kept")
     after = Watched(star, own, clock=before.clock)
     after.state = StateFolder(tmp_path, after.telemetry)
     after.monitor.observe(batch(10))
     after.monitor.tick()
     after.state.save(after.monitor)
-    left.write_bytes(kept)
+    assert not left.exists()
+    shutil.move(tmp_path.parent / "kept", left)
     again = Watched(star, own, clock=before.clock)
     again.state = StateFolder(tmp_path, again.telemetry)
     again.state.restore(again.monitor)

@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 MAX_TOKEN_BYTES = 4096
 
 
-def steady_clock() -> Callable[[], float]:
-    """Return a clock that begins at the time of day and from then on only goes forward."""
-    offset = time.time() - time.monotonic()
+def steady_clock(beginning: float) -> Callable[[], float]:
+    """Return a clock that begins at *beginning* and only goes forward."""
+    offset = beginning - time.monotonic()
     return lambda: time.monotonic() + offset
 
 
@@ -58,8 +58,10 @@ class Sidecar:
         self._fingerprint = fingerprint(config.baselines)
         baselines = Baselines.load(config.baselines)
         self._baselines = len(baselines.all)
-        self.monitor = Monitor(config, baselines, self.telemetry, steady_clock(), time.time)
         self.state = StateFolder(config.state.path, self.telemetry)
+        now = time.time()
+        clock = steady_clock(self.state.moment(now) or now)
+        self.monitor = Monitor(config, baselines, self.telemetry, clock, time.time)
         self.exposition = Exposition(self.monitor, self.telemetry)
         security = _security(config.listen)
         self.receiver = Receiver(

@@ -79,31 +79,12 @@ class Track:
         all of it again. It begins anew, as at a start.
         """
         self.since = older.since
-        places = {feature.name: number for number, feature in enumerate(older.layout.features)}
-        for number, feature in enumerate(self.layout.features):
-            there = places.get(feature.name)
-            if there is None or not same_bins(feature, older.layout.features[there]):
-                continue
-            here, old = self.layout.slices[number], older.layout.slices[there]
-            moved = older.layout.centres[old] - self.layout.centres[here]
-            self.fresh.values[here] = older.fresh.values[old]
-            self.fresh.sums[here] = older.fresh.sums[old] + older.fresh.values[old] * moved
-            self.fresh.faults[number] = older.fresh.faults[there]
-            for name, window in self.windows.items():
-                window.values[:, here] = older.windows[name].values[:, old]
-                window.sums[:, here] = older.windows[name].sums[:, old] + window.values[:, here] * moved
-                window.faults[:, number] = older.windows[name].faults[:, there]
-        self.fresh.rows = older.fresh.rows
+        carry = self.layout.passage(older.layout.table, older.layout.centres)
+        self.fresh.add(carry(older.fresh))
         for name, window in self.windows.items():
-            window.rows[:] = older.windows[name].rows
-            window.number = older.windows[name].number
-
-
-def same_bins(one: object, other: object) -> bool:
-    """Return whether two features' fine bins are the same."""
-    return all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("kind", "edges", "categories")
-    )
+            there = older.windows[name]
+            for number in (*there.numbers(), there.number):
+                window.put(number, carry(there.pane_at(number)))
 
 
 @dataclass(slots=True)

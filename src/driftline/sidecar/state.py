@@ -1,4 +1,17 @@
-"""Windows that survive a restart: one file a track, one for the models and streams, written atomically.
+"""Windows that survive a restart: a folder a track, each closed pane written once, the open ones each minute.
+
+    state/
+      models.json                       models, streams and the clock
+      fraud@2.3.1.0f3ad9c21b7e/         one model and version, counted on one layout of bins
+        layout.npz                      which bins lie where; written first
+        1h.6000123.npz                  a closed pane; written once, deleted when it leaves its window
+        open.npz                        the open panes of all windows; written last
+
+Every file takes its place whole or not at all, so that a death at any byte costs what came after the last
+write. Where a closed pane and the open one of its number are both there, the closed one is the later.
+
+A file is a table of named columns. One that is missing is empty and one that is not known is left out, so
+that a release may add some; a file that an older release would misread has a higher ``FORMAT``.
 
 Counters are never kept: one restored a minute stale reads as a reset, and Prometheus counted 1,005,800
 rows for 2,900. They begin at 0 at every start.
@@ -12,37 +25,51 @@ import hashlib
 import json
 import logging
 import os
+import shutil
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 from zipfile import BadZipFile
 
 import numpy as np
 
 from driftline.errors import ConfigurationError, StateError
+from driftline.names import FAULTS
+from driftline.window import PANE_COLUMNS, Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import IO, BinaryIO
 
-    from driftline.baseline import FeatureBaseline
+    from numpy.typing import NDArray
+
     from driftline.sidecar.monitor import ModelVersion, Monitor, Track
     from driftline.sidecar.telemetry import Telemetry
+    from driftline.window import Window
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
 MODELS_FILE = "models.json"
-TRACK_SUFFIX = ".track.npz"
-SHORT_ID = 12
-LONGEST_NAME = 180  # a file system takes 255 bytes, the suffixes too
-COLUMNS = ("values", "sums", "faults", "rows")
+LAYOUT_FILE = "layout.npz"
+OPEN_FILE = "open.npz"
+LONGEST_NAME = 180  # a file system takes 255 bytes, what follows too
+
+
+@dataclass(slots=True)
+class _Written:
+    """What the disk has of one track: the newest closed pane of each window, and how full the open ones were."""
+
+    closed: dict[str, int] = field(default_factory=dict)
+    open: tuple[Any, ...] = ()
 
 
 class StateFolder:
     """The folder in which a monitor's windows are kept.
 
-    A file that cannot be read is set aside in the log and the rest is used; one of a newer release stops
+    A file that cannot be read is told in the log and the rest is used; one of a newer release stops
     all writing, so that nothing of it is lost.
     """
 
@@ -51,7 +78,7 @@ class StateFolder:
         self._telemetry = telemetry
         self._read_only = False
         self._lock: IO[str] | None = None
-        self._written: dict[Path, tuple[Any, ...]] = {}
+        self._written: WeakKeyDictionary[Track, _Written] = WeakKeyDictionary()
 
     def claim(self) -> None:
         """Take the folder for this process; whoever dies lets go of it.
@@ -84,94 +111,121 @@ class StateFolder:
             reason,
         )
 
+    def _folder(self, model: ModelVersion, track: Track) -> Path:
+        name = "@".join(quote(part, safe="") for part in (model.name, model.version))
+        if len(name) > LONGEST_NAME:
+            name = name[:100] + hashlib.sha256(name.encode()).hexdigest()[:16]
+        return self.path / f"{name}.{track.layout.id}"
+
     # --- writing --------------------------------------------------------------------------------
 
     def save(self, monitor: Monitor) -> None:
         """Write all windows, models and streams as of the last tick; a failure is counted and logged."""
+        if self._read_only:
+            return
         with monitor.lock:
             models = [
                 [m.name, m.version, m.last_prediction, m.task, m.dataset_version]
                 for m in monitor.models.values()
             ]
-            streams = monitor.streams.dump()
-            tracks = [(m, t) for m in monitor.models.values() for t in m.tracks.values()]
-        if self._read_only:
-            return
+            document = {
+                "format": FORMAT,
+                "clock": monitor.clock(),
+                "wall": monitor.wall(),
+                "models": {
+                    "columns": ["model", "version", "last_prediction", "task", "dataset_version"],
+                    "rows": models,
+                },
+                "streams": monitor.streams.dump(),
+            }
+            tracks = {self._folder(m, t): (m, t) for m in monitor.models.values() for t in m.tracks.values()}
+        failed = None
+        for folder, (model, track) in tracks.items():
+            try:
+                self._write_track(folder, model, track, monitor)
+            except OSError as error:  # another may fit or be allowed
+                failed = error
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            files = {self._file(model, track): (model, track) for model, track in tracks}
-            failed = self._write_tracks(files)
-            document = json.dumps({"format": FORMAT, "models": models, "streams": streams})
-            _write(self.path / MODELS_FILE, lambda file: file.write(document.encode()))
-            for path in set(self.path.glob(f"*{TRACK_SUFFIX}")) - files.keys():
-                path.unlink()
+            _write(self.path / MODELS_FILE, lambda file: file.write(json.dumps(document).encode()))
+            if failed is None:
+                self._remove_all_but(tracks.keys())
         except OSError as error:
             failed = error
         if failed is not None:
             self._fail(failed)
             return
-        self._telemetry.state_written(monitor.clock())
+        self._telemetry.state_written(monitor.wall())
 
-    def _write_tracks(self, files: dict[Path, tuple[ModelVersion, Track]]) -> OSError | None:
-        """Write every track that can be; return why another could not."""
-        failed = None
-        for path, (model, track) in files.items():
-            try:
-                self._write_track(path, model, track)
-            except OSError as error:
-                failed = error
-        return failed
-
-    def _file(self, model: ModelVersion, track: Track) -> Path:
-        name = "@".join(quote(part, safe="") for part in (model.name, model.version))
-        if len(name) > LONGEST_NAME:
-            name = name[:100] + hashlib.sha256(name.encode()).hexdigest()[:16]
-        return self.path / f"{name}.{track.baseline.id[:SHORT_ID]}{TRACK_SUFFIX}"
-
-    def _write_track(self, path: Path, model: ModelVersion, track: Track) -> None:
-        mark = tuple((window.number, int(window.rows.sum())) for window in track.windows.values())
-        if self._written.get(path) == mark and path.exists():
-            return  # nothing came and no pane closed
-        header = {
-            "format": FORMAT,
+    def _write_track(self, folder: Path, model: ModelVersion, track: Track, monitor: Monitor) -> None:
+        says = {
             "model": model.name,
             "version": model.version,
             "baseline": track.baseline.id,
             "since": track.since,
-            "features": [[f.name, f.fine, _digest(f)] for f in track.layout.features],
-            "windows": [[name, w.pane, w.number] for name, w in track.windows.items()],
         }
-        arrays = {
-            f"{number}.{column}": getattr(window, column)
-            for number, window in enumerate(track.windows.values())
-            for column in COLUMNS
+        if not (folder / LAYOUT_FILE).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._written.pop(track, None)
+            features = {"columns": ["name", "fine", "bins"], "rows": track.layout.table}
+            _put(folder / LAYOUT_FILE, says | {"features": features}, {"centres": track.layout.centres})
+        written = self._written.setdefault(track, _Written())
+        closed = {name: window.numbers() for name, window in track.windows.items()}
+        kept = {LAYOUT_FILE, OPEN_FILE} | {
+            _pane_file(n, number) for n, held in closed.items() for number in held
         }
-        arrays |= {"pieces.values": track.pieces.values, "pieces.at": track.pieces.at}
-        arrays["centres"] = track.layout.centres
-        encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        _write(path, lambda file: np.savez(file, header=encoded, **arrays))
-        self._written[path] = mark
+        for path in folder.iterdir():
+            if path.name not in kept:  # first, so that a full disk gets room again
+                path.unlink()
+        for name, numbers in closed.items():
+            for number in numbers:
+                if number > written.closed.get(name, number - 1):
+                    _put_panes(folder / _pane_file(name, number), says, {name: (track.windows[name], number)})
+                    written.closed[name] = number
+        mark = tuple((window.number, int(window.rows.sum())) for window in track.windows.values())
+        if written.open == mark and (folder / OPEN_FILE).exists():
+            return  # nothing came and no pane closed
+        with monitor.lock:
+            pieces = {"pieces.values": track.pieces.values.copy(), "pieces.at": track.pieces.at.copy()}
+        opened = {name: (window, window.number) for name, window in track.windows.items()}
+        _put_panes(folder / OPEN_FILE, says, opened, pieces)
+        written.open = mark
+
+    def _remove_all_but(self, folders: Iterable[Path]) -> None:
+        for path in {*self.path.iterdir()} - {*folders}:
+            if (path / LAYOUT_FILE).exists():
+                shutil.rmtree(path)
 
     # --- reading --------------------------------------------------------------------------------
 
+    def moment(self, wall: float) -> float | None:
+        """Return what the clock of the last run would show now that it is *wall*; None where none is known.
+
+        Panes are numbered by a clock that never steps back, over restarts neither: that of a machine which
+        has forgotten the time of day must not lose a month.
+        """
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            document = json.loads((self.path / MODELS_FILE).read_bytes())
+            return float(document["clock"]) + max(0.0, wall - float(document["wall"]))
+        return None
+
     def restore(self, monitor: Monitor) -> None:
         """Give *monitor* the windows, last predictions and streams that were kept."""
-        # Those of a baseline that is gone come first: the present one's own file wins.
-        paths = [(_is_of(path, monitor), path) for path in self.path.glob(f"*{TRACK_SUFFIX}")]
-        for own, path in sorted(paths):
+        for path in sorted(self.path.glob(f"*/{LAYOUT_FILE}")):
             with self._reading(path):
-                self._read_track(path, monitor, own=own)
+                self._read_track(path.parent, monitor)
         path = self.path / MODELS_FILE
         if path.exists():
             with self._reading(path):
                 document = json.loads(path.read_bytes())
-                self._known_format(document)
-                for name, version, last, task, dataset_version in document["models"]:
-                    model = monitor.recall(name, version)
+                _known_format(document)
+                for kept in _rows(document["models"]):
+                    model = monitor.recall(kept["model"], kept["version"])
                     if model is not None:
+                        last = kept.get("last_prediction")
                         model.last_prediction = None if last is None else float(last)
-                        model.task = model.task or task
-                        model.dataset_version = dataset_version
+                        model.task = model.task or kept.get("task")
+                        model.dataset_version = kept.get("dataset_version")
                 monitor.streams.restore(document["streams"])
 
     @contextlib.contextmanager
@@ -186,68 +240,96 @@ class StateFolder:
             self._telemetry.state_failed("read")
             logger.error("state: %s cannot be read and is left out: %s", path, error)
 
-    @staticmethod
-    def _known_format(header: Any) -> None:
-        if header["format"] > FORMAT:
-            raise StateError(
-                f"written by a newer release (format {header['format']}, this one knows {FORMAT}): nothing is "
-                "written until it is moved away or the newer release runs again"
+    def _read_track(self, folder: Path, monitor: Monitor) -> None:
+        says, columns = _take(folder / LAYOUT_FILE)
+        model = monitor.recall(says["model"], says["version"])
+        if model is None or not model.tracks:
+            return
+        track = list(model.tracks.values())[-1]
+        own = self._folder(model, track)
+        whole = (own / OPEN_FILE).exists()
+        asked_for = says["baseline"] != track.baseline.id and monitor.has_baseline(says["baseline"])
+        if folder != own and (whole or asked_for):
+            return  # left behind, or one that batches asked for by its id: its windows begin anew
+        table = [(kept["name"], kept["fine"], kept["bins"]) for kept in _rows(says["features"])]
+        carry = track.layout.passage(table, columns["centres"])
+        kept = Counts.empty(sum(fine for _, fine, _ in table), len(table), len(FAULTS))
+        # The open ones first: a pane that has closed since then has a file of its own.
+        for path in sorted(folder.glob("*.npz"), key=lambda path: path.name != OPEN_FILE):
+            if path.name != LAYOUT_FILE:
+                with self._reading(path):
+                    self._read_panes(path, track, kept, carry, own=folder == own)
+        if folder == own and whole:
+            self._written[track] = _Written(
+                {n: w.numbers()[-1] for n, w in track.windows.items() if w.numbers()}
             )
+        for window in track.windows.values():
+            window.roll(monitor.clock())
 
-    def _read_track(self, path: Path, monitor: Monitor, *, own: bool) -> None:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            header = json.loads(archive["header"].tobytes())
-            self._known_format(header)
-            model = monitor.recall(header["model"], header["version"])
-            if model is None or not model.tracks:
-                return
-            track = list(model.tracks.values())[-1]
-            if own and track.baseline.id != header["baseline"]:
-                return  # one that batches asked for by its id: its windows begin anew
-            places = _places(header["features"], track)
-            centres = archive["centres"]
-            track.since = min(track.since, float(header["since"]))
-            for number, (name, pane, last) in enumerate(header["windows"]):
-                window = track.windows.get(name)
-                arrays = {column: archive[f"{number}.{column}"] for column in COLUMNS}
-                if window is None or window.pane != pane or len(arrays["rows"]) != window.slots:
-                    logger.warning("state: %s: window %s has changed its panes and starts anew", path, name)
-                    continue
-                now = window.number
-                window.number = min(int(last), now)
-                for old, feature, place in places:
-                    window.values[:, place] = arrays["values"][:, old]
-                    moved = centres[old] - track.layout.centres[place]
-                    window.sums[:, place] = arrays["sums"][:, old] + arrays["values"][:, old] * moved
-                    window.faults[:, feature[1]] = arrays["faults"][:, feature[0]]
-                window.rows[:] = arrays["rows"]
-                window.roll(monitor.clock())
-            if [place for _, _, place in places] == [*track.layout.slices]:  # else bins lie elsewhere
-                track.pieces.restore(archive["pieces.values"], archive["pieces.at"])
+    def _read_panes(
+        self, path: Path, track: Track, kept: Counts, carry: Callable[[Counts], Counts], *, own: bool
+    ) -> None:
+        says, columns = _take(path)
+        track.since = min(track.since, float(says["since"]))
+        for pane in _rows(says["panes"]):
+            window = track.windows.get(pane["window"])
+            if window is None or window.pane != pane["pane"]:
+                logger.warning(
+                    "state: %s: window %s has other panes now, this one is left out", path, pane["window"]
+                )
+                continue
+            kept.clear()
+            for name in PANE_COLUMNS:
+                found = columns.get(f"{pane['window']}.{name}")
+                if found is not None:
+                    getattr(kept, name)[tuple(map(slice, found.shape))] = found
+            kept.rows = int(pane["rows"])
+            window.put(int(pane["number"]), carry(kept))
+        if own and "pieces.values" in columns:
+            track.pieces.restore(columns["pieces.values"], columns["pieces.at"])
 
 
-def _is_of(path: Path, monitor: Monitor) -> bool:
-    """Return whether a track's file is of a baseline that is known."""
-    return monitor.has_baseline(path.name.removesuffix(TRACK_SUFFIX)[-SHORT_ID:])
+def _pane_file(window: str, number: int) -> str:
+    return f"{window}.{number}.npz"
 
 
-def _places(kept: list[list[Any]], track: Track) -> list[tuple[slice, tuple[int, int], slice]]:
-    """Match kept features to those of *track*: (columns there, (row there, row here), columns here)."""
-    here = {(f.name, _digest(f)): number for number, f in enumerate(track.layout.features)}
-    found = []
-    start = 0
-    for row, (name, fine, digest) in enumerate(kept):
-        number = here.get((name, digest))
-        if number is not None:
-            found.append((slice(start, start + fine), (row, number), track.layout.slices[number]))
-        start += fine
-    return found
+def _known_format(says: Mapping[str, Any]) -> None:
+    if says["format"] > FORMAT:
+        raise StateError(
+            f"written by a newer release (format {says['format']}, this one knows {FORMAT}): nothing is "
+            "written until it is moved away or the newer release runs again"
+        )
 
 
-def _digest(feature: FeatureBaseline) -> str:
-    """Return what is equal for features whose fine bins are the same."""
-    content = feature.edges.tobytes() + json.dumps([feature.kind, feature.categories]).encode()
-    return hashlib.sha256(content).hexdigest()[:16]
+def _rows(table: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+
+
+def _put_panes(
+    path: Path,
+    says: dict[str, Any],
+    panes: Mapping[str, tuple[Window, int]],
+    more: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
+    columns = dict(more or {})
+    rows = []
+    for name, (window, number) in panes.items():
+        pane = window.pane_at(number)
+        rows.append([name, window.pane, number, pane.rows])
+        columns |= {f"{name}.{column}": getattr(pane, column) for column in PANE_COLUMNS}
+    _put(path, says | {"panes": {"columns": ["window", "pane", "number", "rows"], "rows": rows}}, columns)
+
+
+def _put(path: Path, says: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+    encoded = np.frombuffer(json.dumps({"format": FORMAT, **says}).encode(), np.uint8)
+    _write(path, lambda file: np.savez(file, says=encoded, **columns))
+
+
+def _take(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        says = json.loads(archive["says"].tobytes())
+        _known_format(says)
+        return says, {name: archive[name] for name in archive.files if name != "says"}
 
 
 def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -106,13 +106,14 @@ class Streams:
                 return
             del self._streams[key]
 
-    def dump(self) -> list[list[Any]]:
-        """Return all streams as plain values for the state file."""
-        return [
+    def dump(self) -> dict[str, list[Any]]:
+        """Return all streams as a table of plain values, for the state file."""
+        columns = ["stream", "model", "version", *(field.name for field in fields(Stream))]
+        rows = [
             [
-                key[0].hex(),
-                key[1],
-                key[2],
+                stream.hex(),
+                model,
+                version,
                 s.highest,
                 f"{s.seen:x}",
                 s.rows_total,
@@ -120,15 +121,22 @@ class Streams:
                 s.error_total,
                 s.last,
             ]
-            for key, s in self._streams.items()
+            for (stream, model, version), s in self._streams.items()
         ]
+        return {"columns": columns, "rows": rows}
 
-    def restore(self, rows: list[list[Any]]) -> None:
-        """Take over what :meth:`dump` returned."""
-        for stream, model, version, highest, seen, rows_total, dropped, errors, last in rows:
-            key = (bytes.fromhex(stream), str(model), str(version))
+    def restore(self, table: dict[str, list[Any]]) -> None:
+        """Take over what :meth:`dump` returned, of this release or of another."""
+        for row in table["rows"]:
+            kept = dict(zip(table["columns"], row, strict=True))
+            key = (bytes.fromhex(kept["stream"]), str(kept["model"]), str(kept["version"]))
             self._streams[key] = Stream(
-                int(highest), int(seen, 16) & _ALL, int(rows_total), int(dropped), int(errors), float(last)
+                int(kept["highest"]),
+                int(kept["seen"], 16) & _ALL,
+                int(kept["rows_total"]),
+                int(kept["dropped_total"]),
+                int(kept["error_total"]),
+                float(kept["last"]),
             )
 
 
