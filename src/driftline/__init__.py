@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from driftline.instrumentation.models import instrument
+from driftline.instrumentation.models import instrument, uninstrument
 from driftline.instrumentation.process import flush, shutdown
 from driftline.instrumentation.recorder import observe
 
 if TYPE_CHECKING:
     from driftline.baseline import Baseline
 
-__all__ = ["Baseline", "flush", "instrument", "observe", "shutdown"]
+__all__ = ["Baseline", "flush", "instrument", "observe", "shutdown", "uninstrument"]
 
 
 def __getattr__(name: str) -> Any:

@@ -380,25 +380,40 @@ def test_bad_arguments(model, arguments, said):
     assert said in str(caught.value)
 
 
-def test_unwatchable_objects():
-    """Where the class cannot be exchanged, the error says what to watch instead."""
+def test_proxies(receiver):
+    """Where the class cannot be exchanged, what comes back passes for the model and its calls are recorded."""
 
     class Final:
         def __init_subclass__(cls):
             raise TypeError("no subclasses")
 
         def predict(self, x):
-            return x
+            return x[:, 0]
+
+        def __len__(self):
+            return 3
 
     class Patched:
+        def __init__(self):
+            self.predict = lambda x: x[:, 1]
+
         def predict(self, x):
             return x
 
-    patched = Patched()
-    patched.predict = len
-    for model in (Final(), patched):
-        with pytest.raises(ConfigurationError, match="watch its method instead"):
-            driftline.instrument(model, name="m", version="1")
+    tree = forest().estimators_[0].tree_  # written in C
+    for plain in (Final(), Patched(), tree):
+        model = watched(plain, receiver)
+        assert model is not plain
+        assert isinstance(model, type(plain))
+        assert driftline.uninstrument(model) is plain
+        x = np.asarray(X, np.float32)
+        assert np.array_equal(model.predict(x), plain.predict(x))
+    assert driftline.flush()
+    assert receiver.rows() == 600
+    final = watched(Final(), receiver)
+    assert len(final) == 3
+    final.limit = 7
+    assert driftline.uninstrument(final).limit == 7
 
 
 def test_disabled(monkeypatch):

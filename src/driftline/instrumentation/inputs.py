@@ -225,6 +225,8 @@ def read_features(features: Any, columns: tuple[str, ...] | None = None) -> Part
         return Table({features.name or "x0": features})
     if isinstance(features, _SCALARS):
         return Records(_fitting(columns, 1), [(features,)])
+    if isinstance(features, Matrix):  # a framework's own table
+        return features
     raise Unreadable(f"{type(features).__module__}.{type(features).__qualname__}")
 
 

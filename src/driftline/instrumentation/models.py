@@ -7,22 +7,23 @@ import copyreg
 import functools
 import inspect
 import types
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from driftline.errors import ConfigurationError
+from driftline.instrumentation.calls import Watch, recorded, silent
+from driftline.instrumentation.frameworks import FRAMEWORKS, estimator
+from driftline.instrumentation.frameworks.reading import Method, Outputs, Reading
+from driftline.instrumentation.proxy import Proxy, plain, proxy
 from driftline.instrumentation.recorder import Recorder
 from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    Around = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+    from collections.abc import Callable, Collection, Sequence
 
 M = TypeVar("M")
 
-OUTPUT_OF = {"predict": "prediction", "predict_proba": "score", "decision_function": "score"}
-UNSERVED = ("fit", "partial_fit", "fit_predict", "score")
-_TASK_OF = {"classifier": "classification", "regressor": "regression"}
+_CALLED = Reading(serves={"__call__": Method(lambda _, result: Outputs(prediction=result))})
 
 
 def instrument(
@@ -31,6 +32,8 @@ def instrument(
     name: str,
     version: str,
     task: str | None = None,
+    feature_names: Sequence[str] | None = None,
+    classes: Sequence[Any] | None = None,
     ignore: Collection[str] = (),
     endpoint: str | None = None,
     token_file: str | None = None,
@@ -38,16 +41,20 @@ def instrument(
 ) -> M:
     """Return *model* with its calls recorded: a span, a duration, and every row to the sidecar.
 
-    An estimator (``predict``, ``predict_proba``, ``decision_function``) is the same object afterwards,
-    of a subclass that looks like its class: ``isinstance``, ``repr``, parameters and ``fit`` are as
-    before. What is pickled, copied or cloned from it is the plain model. A function comes back wrapped.
-    Instrumented again, it is recorded under the new name only.
+    An estimator, booster, module, session or other object of a Python class is the same object afterwards,
+    of a subclass that looks like its class: ``isinstance``, ``repr``, parameters and ``fit`` are as before.
+    A function, a bound method or an object of a class written in C comes back as a proxy that passes
+    for it. What is pickled, copied or cloned is the plain model. Instrumented again, it is recorded
+    under the new name only; :func:`uninstrument` gives the plain model back.
 
     Args:
-        model: A scikit-learn-style estimator, fitted or not, or a callable whose first argument is the features.
+        model: An object with ``predict``, a model of one of the frameworks, or a callable whose first argument
+            is the features: a function, a coroutine function, a generator of batches.
         name: The model's name, as the baseline has it.
         version: Its version.
-        task: classification, regression, ranking, forecasting or generation; an estimator knows its own.
+        task: classification, regression, ranking, forecasting or generation; many models know their own.
+        feature_names: Names for the columns of arrays and tensors, which have none.
+        classes: Names for scores, in their order, where the model does not know its classes.
         ignore: Features that must not leave the process.
         endpoint: The sidecar's address, else ``DRIFTLINE_ENDPOINT``, else http://127.0.0.1:4328.
         token_file: A file with a bearer token, else ``DRIFTLINE_TOKEN_FILE``.
@@ -60,89 +67,128 @@ def instrument(
     settings = Settings.load(endpoint=endpoint, token_file=token_file, ca_file=ca_file)
     if settings.disabled:
         return model
-    recorder = Recorder(name, version, task=task or _task(model), ignore=ignore, settings=settings)
-    if not inspect.isclass(model):
-        if any(hasattr(type(model), method) for method in OUTPUT_OF):
-            return cast("M", _watch(model, recorder))
-        if callable(model):
-            return cast("M", _wrap(model, recorder))
+    reading = _reading(plain(cast("Proxy", model)) if issubclass(type(model), Proxy) else model)
+    recorder = Recorder(name, version, task=task or reading.task, ignore=ignore, settings=settings)
+    model = uninstrument(model)
+    owner = None
+    if any(given is not None for given in (feature_names, classes, reading.columns, reading.classes)):
+        owner = _Known(
+            feature_names or reading.columns or getattr(model, "feature_names_in_", None),
+            classes or reading.classes or getattr(model, "classes_", None),
+        )
+    return cast("M", _watch(model, reading, recorder, owner))
+
+
+def uninstrument(model: M) -> M:
+    """Return the plain *model*, whose calls nobody records; what is not instrumented comes back as it is."""
+    if issubclass(type(model), Proxy):
+        return cast("M", plain(cast("Proxy", model)))
+    exchanged = vars(type(model)).get("__driftline_plain__")
+    if exchanged is not None:
+        object.__setattr__(model, "__class__", exchanged)
+    return model
+
+
+class _Known(NamedTuple):
+    """What is known of a model's features and classes, under the names that scikit-learn gave them."""
+
+    feature_names_in_: Sequence[str] | None
+    classes_: Sequence[Any] | None
+
+
+def _reading(model: Any) -> Reading:
+    """Return how the calls of *model* are read.
+
+    Raises:
+        ConfigurationError: They cannot be.
+    """
+    owner = getattr(model, "__self__", None)
+    if owner is not None and callable(model):  # a method of a model is read as the model's
+        reading = _of_object(owner)
+        method = None if reading is None else reading.serves.get(getattr(model, "__name__", ""))
+        return replace(reading, serves={"__call__": method}) if reading and method else _CALLED
+    reading = None if inspect.isclass(model) else _of_object(model)
+    if reading is not None:
+        return reading
+    if callable(model) and not inspect.isclass(model):
+        return _CALLED
     raise ConfigurationError(
         f"model: {model!r} cannot be watched; pass an object with predict, or a function of the features"
     )
 
 
-def _watch(model: Any, recorder: Recorder) -> Any:
-    """Give *model* a class of its own in which the methods that predict are recorded."""
-    plain: type[Any] = getattr(type(model), "__driftline_plain__", type(model))
-    advice = f"; watch its method instead: predict = driftline.instrument(model.predict, name={recorder.key[0]!r}, ...)"
-    members: dict[str, Any] = {"__slots__": (), "__driftline_plain__": plain, "__doc__": plain.__doc__}
-    members |= {"__module__": plain.__module__, "__qualname__": plain.__qualname__}
-    members["__reduce_ex__"] = _reduce_ex
-    if hasattr(plain, "get_params"):
-        members["__sklearn_clone__"] = _clone
-    for method in (*OUTPUT_OF, *UNSERVED):
-        original = inspect.getattr_static(plain, method, None)
+def _of_object(model: Any) -> Reading | None:
+    """Return how the calls of a framework's model or of an estimator are read; None where it is neither."""
+    kind = type(model)
+    frameworks = (FRAMEWORKS.get(one.__module__.partition(".")[0]) for one in kind.__mro__)
+    for read in (*filter(None, frameworks), estimator.read):
+        try:
+            reading = read(model)
+        except Exception as error:
+            raise ConfigurationError(f"model: this {kind.__qualname__} cannot be read: {error!r}") from error
+        if any(hasattr(kind, method) for method in reading.serves):
+            return reading
+    return None
+
+
+def _watch(model: Any, reading: Reading, recorder: Recorder, owner: Any) -> Any:
+    """Give *model* a class of its own in which the methods that serve are recorded, or else a proxy."""
+    kind = type(model)
+    methods = {*reading.serves, *reading.trains}
+    if methods.isdisjoint(getattr(model, "__dict__", ())):  # else they are attributes of this one object
+        try:
+            object.__setattr__(model, "__class__", _watched_class(kind, reading, recorder, owner))
+        except TypeError:  # a class written in C, or one that refuses to be subclassed
+            pass
+        else:
+            return model
+    calls = {}
+    for name in methods:
+        # a function's __call__ does not say that it is a coroutine function; the function does
+        original = model if name == "__call__" else getattr(model, name, None)
         if original is not None:
-            if method in getattr(model, "__dict__", {}):
-                raise ConfigurationError(f"model: {method} is an attribute of this one object{advice}")
-            output = OUTPUT_OF.get(method)
-            members[method] = _method(original, _recorded(recorder, output) if output else _silent(recorder))
-    try:
-        watched = types.new_class(plain.__name__, (plain,), exec_body=lambda body: body.update(members))
-        object.__setattr__(model, "__class__", watched)
-    except TypeError as error:  # a class written in C, or one that refuses to be subclassed
-        raise ConfigurationError(
-            f"model: {plain.__qualname__} cannot be watched ({error}){advice}"
-        ) from error
-    return model
+            watch = _watch_of(reading, name, recorder, owner, getattr(model, "__self__", model))
+            calls[name] = recorded(original, watch) if watch else silent(original, recorder)
+    return proxy(model, calls)
 
 
-def _recorded(recorder: Recorder, output: str) -> Around:
-    def around(model: Any, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with recorder.call(_features(args, kwargs), model) as call:
-            result = method(*args, **kwargs)
-            setattr(call, output, result)
-        return result
-
-    return around
+def _watch_of(reading: Reading, name: str, recorder: Recorder, owner: Any, model: Any = None) -> Watch | None:
+    method = reading.serves.get(name)
+    return None if method is None else Watch(recorder, method, owner, model)
 
 
-def _silent(recorder: Recorder) -> Around:
-    def around(_: Any, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with recorder.silence():
-            return method(*args, **kwargs)
-
-    return around
-
-
-def _method(original: Any, around: Around) -> Any:
-    if not inspect.isfunction(original):
-        return _Conditional(original, around)
-
-    @functools.wraps(original)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return around(self, types.MethodType(original, self), args, kwargs)
-
-    return method
+def _watched_class(kind: type[Any], reading: Reading, recorder: Recorder, owner: Any) -> type[Any]:
+    members: dict[str, Any] = {"__slots__": (), "__driftline_plain__": kind, "__doc__": kind.__doc__}
+    members |= {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    members["__reduce_ex__"] = _reduce_ex
+    members |= {name: _plain_duplicate(name) for name in ("__copy__", "__deepcopy__") if hasattr(kind, name)}
+    if hasattr(kind, "get_params"):
+        members["__sklearn_clone__"] = _clone
+    for name in (*reading.serves, *reading.trains):
+        original = inspect.getattr_static(kind, name, None)
+        watch = _watch_of(reading, name, recorder, owner)
+        if inspect.isfunction(original):
+            members[name] = recorded(original, watch) if watch else silent(original, recorder)
+        elif original is not None:
+            members[name] = _Conditional(original, watch, recorder)
+    return types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(members))
 
 
 class _Conditional:
     """A method that only some objects of a class have, such as scikit-learn's ``available_if``."""
 
-    def __init__(self, original: Any, around: Around) -> None:
+    def __init__(self, original: Any, watch: Watch | None, recorder: Recorder) -> None:
         self._original = original
-        self._around = around
+        self._watch = watch
+        self._recorder = recorder
 
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
         method = self._original.__get__(instance, owner)
         if instance is None:
             return method
-
-        @functools.wraps(method)
-        def bound(*args: Any, **kwargs: Any) -> Any:
-            return self._around(instance, method, args, kwargs)
-
-        return bound
+        if self._watch is None:
+            return silent(method, self._recorder)
+        return recorded(method, replace(self._watch, model=instance))
 
 
 def _reduce_ex(self: Any, protocol: Any) -> Any:
@@ -158,6 +204,8 @@ def _reduce_ex(self: Any, protocol: Any) -> Any:
     elif function is copyreg.__newobj_ex__:  # type: ignore[attr-defined]
         function = functools.partial(plain.__new__, plain, *args[1], **args[2])
         args = ()
+    elif getattr(function, "__self__", None) is watched:  # a class method
+        function = getattr(plain, function.__name__)
     return (
         plain if function is watched else function,
         tuple(plain if a is watched else a for a in args),
@@ -165,44 +213,17 @@ def _reduce_ex(self: Any, protocol: Any) -> Any:
     )
 
 
+def _plain_duplicate(name: str) -> Callable[..., Any]:
+    """Return a method that copies as the plain class says, and gives a plain copy."""
+
+    def duplicate(self: Any, *memo: Any) -> Any:
+        copied = getattr(type(self).__driftline_plain__, name)(self, *memo)
+        return copied if copied is self else uninstrument(copied)
+
+    return duplicate
+
+
 def _clone(self: Any) -> Any:
     from sklearn.base import clone
 
     return clone(copy.copy(self))
-
-
-def _wrap(function: Any, recorder: Recorder) -> Any:
-    plain = getattr(function, "__driftline_plain__", function)
-    updated = ("__dict__",) if inspect.isfunction(plain) else ()
-    if inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(getattr(plain, "__call__", None)):  # noqa: B004 - whether it is a coroutine, not whether it is there
-
-        @functools.wraps(plain, updated=updated)
-        async def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with recorder.call(_features(args, kwargs)) as call:
-                call.prediction = await plain(*args, **kwargs)
-            return call.prediction
-    else:
-
-        @functools.wraps(plain, updated=updated)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with recorder.call(_features(args, kwargs)) as call:
-                call.prediction = plain(*args, **kwargs)
-            return call.prediction
-
-    wrapped.__driftline_plain__ = plain  # type: ignore[attr-defined]
-    return wrapped
-
-
-def _features(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the first argument, by place or by name."""
-    return args[0] if args else next(iter(kwargs.values()), None)
-
-
-def _task(model: Any) -> str | None:
-    """Return the task of an estimator that knows it, else None."""
-    try:
-        tags = getattr(model, "__sklearn_tags__", None)
-        kind = tags().estimator_type if tags else getattr(model, "_estimator_type", "")
-        return _TASK_OF.get(kind)
-    except Exception:  # noqa: BLE001 - a foreign object; the sidecar's baseline knows the task too
-        return None

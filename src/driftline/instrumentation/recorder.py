@@ -101,7 +101,7 @@ class Call:
     """
 
     __slots__ = (
-        "_counted", "_features", "_kept", "_owner", "_part", "_rate", "_recorder", "_rows", "_sender", "_size", "_span",
+        "_counted", "_features", "_kept", "_owner", "_part", "_paused", "_rate", "_recorder", "_rows", "_sender", "_size", "_span",
         "_started", "_token", "key", "outer", "over", "prediction", "score",
     )  # fmt: skip
 
@@ -119,6 +119,7 @@ class Call:
         self._sender: Sender | None = None
         self._span: trace.Span | None = None
         self._token: Any = None
+        self._paused: float | None = None
         self.prediction: Any = None
         self.score: Any = None
 
@@ -135,12 +136,14 @@ class Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        seconds = perf_counter() - self._started
+        paused = self._paused
+        seconds = (perf_counter() if paused is None else paused) - self._started
         recorder = self._recorder
         if recorder is None or not self._counted:
             return
         self.over = True
-        _current.set(self.outer)
+        if paused is None:
+            _current.set(self.outer)
         error_type = None if kind is None else kind.__qualname__
         _guarded(_record_duration, recorder, seconds, error_type)
         if self._token is not None:
@@ -149,6 +152,30 @@ class Call:
             _guarded(_end_span, self._span, error_type)
         _guarded(self._keep, recorder, seconds, error_type)
         self._features = self._owner = self._part = None
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows its features have; None where that is not known."""
+        return self._rows
+
+    def suspend(self) -> None:
+        """Let the caller go on in the midst of the call: what it does is no part of it and not of its time."""
+        if self._counted and self._paused is None:
+            self._paused = perf_counter()
+            _current.set(self.outer)
+            if self._token is not None:
+                _guarded(context.detach, self._token)
+                self._token = None
+
+    def resume(self) -> None:
+        """Go on with the call, from wherever its caller is now."""
+        if self._counted and self._paused is not None:
+            self._started += perf_counter() - self._paused
+            self._paused = None
+            self.outer = _current.get()
+            _current.set(self)
+            if self._span is not None:
+                _guarded(self._attach, self._span)
 
     def _nested(self, recorder: Recorder) -> bool:
         """Tell whether the same model is being called already: scikit-learn's predict calls predict_proba.
@@ -198,6 +225,9 @@ class Call:
             attributes = {**attributes, names.ATTR_BATCH_SIZE: self._rows}
         span = recorder.tracer.start_span(recorder.span_name, kind=SpanKind.INTERNAL, attributes=attributes)
         self._span = span
+        self._attach(span)
+
+    def _attach(self, span: trace.Span) -> None:
         if span.get_span_context().is_valid:
             self._token = context.attach(trace.set_span_in_context(span))
 

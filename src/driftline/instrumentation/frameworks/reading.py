@@ -1,0 +1,162 @@
+"""What driftline knows of a model: which of its methods serve, what goes in there and what comes out."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from driftline.instrumentation.inputs import Matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from driftline.instrumentation.inputs import Kept
+
+
+class Asked(NamedTuple):
+    """One call of a model."""
+
+    model: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    task: str | None
+
+    def argument(self, place: int, name: str, default: Any = None) -> Any:
+        """Return the argument that is given at *place* or by *name*."""
+        return self.args[place] if len(self.args) > place else self.kwargs.get(name, default)
+
+    @property
+    def first(self) -> Any:
+        """The first argument, by place or by name."""
+        return self.args[0] if self.args else next(iter(self.kwargs.values()), None)
+
+
+class Outputs(NamedTuple):
+    """What a call says of its rows; None for what it does not say."""
+
+    prediction: Any = None
+    score: Any = None
+
+
+class Unread:
+    """Stands for features that are not looked at; how many rows there are, the outputs say."""
+
+
+NOBODY = object()
+"""Stands for the features of a call that serves nobody: training, tracing."""
+
+
+def first(asked: Asked) -> Any:
+    """Return the features of most calls."""
+    return asked.first
+
+
+class Method(NamedTuple):
+    """How the calls of one method are read; what fails in it is counted, and the model goes on.
+
+    Attributes:
+        outputs: What a call said of its rows, given what it returned.
+        features: What goes in, or ``NOBODY``. Neither copied nor consumed: the recorder copies.
+    """
+
+    outputs: Callable[[Asked, Any], Outputs]
+    features: Callable[[Asked], Any] = first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How the calls of one model are read.
+
+    Attributes:
+        serves: The methods that predict, by name; those the model has not are passed over.
+        trains: The methods in which no call serves anybody.
+        task: One of ``names.TASKS``, or None where the model does not know.
+        columns: The features' names, where the model knows them and its input does not.
+        classes: The classes' names, in the order of the scores.
+    """
+
+    serves: Mapping[str, Method]
+    trains: Collection[str] = ()
+    task: str | None = None
+    columns: Sequence[str] | None = None
+    classes: Sequence[Any] | None = None
+
+
+def predicted(asked: Asked, result: Any) -> Outputs:  # noqa: ARG001 - the form of every reader of outputs
+    """Return one prediction a row; the first of several things returned, such as mean and deviation."""
+    return Outputs(prediction=result[0] if isinstance(result, tuple) and result else result)
+
+
+def scored(asked: Asked, result: Any) -> Outputs:  # noqa: ARG001 - the form of every reader of outputs
+    """Return scores, one a row or one a class and row."""
+    return Outputs(score=result)
+
+
+def told(values: Any, task: str | None, classes: Sequence[Any] | None = None) -> Outputs:
+    """Return what an array of numbers says, of a model that does not say what its outputs are.
+
+    One number a row is the prediction, or the score where the task is classification. Several a row are
+    scores by class, or by name where the task says that they are no classes: quantiles, or the steps of a
+    forecast.
+    """
+    if values.ndim < 2 or values.shape[1:] == (1,):
+        is_score = task == "classification" and values.dtype.kind == "f"
+        return Outputs(score=values) if is_score else Outputs(prediction=values)
+    if task in (None, "classification") or values.ndim > 2:
+        return Outputs(score=values)
+    known = classes if classes is not None and len(classes) == values.shape[1] else range(values.shape[1])
+    return Outputs(score=dict(zip(known, values.T, strict=True)))
+
+
+def array(value: Any) -> Any:
+    """Return a view of a tensor in this process's memory as an array, and anything else as it is.
+
+    What is on a device, or of a type that numpy has not, stays where it is.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        in_memory = value.device.type == "cpu" and value.layout is torch.strided
+        return value.detach().numpy() if in_memory and value.dtype is not torch.bfloat16 else value
+    if type(value).__module__.startswith("tensorflow.") and hasattr(value, "numpy"):
+        return value.numpy() if "CPU" in value.device else value
+    return value
+
+
+def table(columns: Mapping[str, Any]) -> Any:
+    """Return several named inputs as one table, or the only one as it is; each may be of one column."""
+    values = {name: array(value) for name, value in columns.items()}
+    if len(values) == 1:
+        return next(iter(values.values()))
+    if all(isinstance(v, np.ndarray) and v.ndim <= 2 and v.size == len(v) for v in values.values()):
+        return {name: value.reshape(-1) for name, value in values.items()}
+    return next(iter(values.values()), Unread())
+
+
+class Opaque(Matrix):
+    """A table of a library's own, read by its own functions, a few rows at a time."""
+
+    __slots__ = ("_take", "_width")
+
+    def __init__(
+        self,
+        columns: Sequence[str] | None,
+        shape: tuple[int, int],
+        take: Callable[[Kept], NDArray[Any]],
+    ) -> None:
+        self.rows, self._width = shape
+        self.names = tuple(columns) if columns and len(columns) == self._width else None
+        self._take = take
+
+    @property
+    def row_bytes(self) -> int:
+        """The library keeps its values as float32."""
+        return 4 * self._width
+
+    def own(self, kept: Kept) -> None:
+        """Copy the *kept* rows, absent values as NaN."""
+        self.values = self._take(kept)

@@ -1,0 +1,48 @@
+"""PyTorch: modules, scripted and compiled ones too, called as ``model(tensor)``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from driftline.instrumentation.frameworks import estimator
+from driftline.instrumentation.frameworks.reading import (
+    NOBODY,
+    Asked,
+    Method,
+    Outputs,
+    Reading,
+    array,
+    table,
+    told,
+)
+from driftline.instrumentation.problems import problem
+
+
+def read(model: Any) -> Reading:  # noqa: ARG001 - every module is called alike
+    """Return how the calls of a module are read, and those of methods such as ``predict`` it may have."""
+    return Reading(
+        serves={"__call__": Method(_outputs, _features), **estimator.SERVES}, trains=estimator.TRAINS
+    )
+
+
+def _features(asked: Asked) -> Any:
+    torch: Any = sys.modules["torch"]
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return NOBODY
+    if asked.model.training and torch.is_grad_enabled():
+        problem(
+            "training", "a torch model in training mode serves nobody; call its eval() or use torch.no_grad()"
+        )
+        return NOBODY
+    if asked.args:
+        return table(asked.first) if isinstance(asked.first, dict) else array(asked.first)
+    return table(asked.kwargs)
+
+
+def _outputs(asked: Asked, result: Any) -> Outputs:
+    if isinstance(result, dict) or hasattr(result, "logits"):  # as transformers return it
+        result = result["logits"]
+    elif isinstance(result, (tuple, list)):
+        result = result[0]
+    return told(array(result), asked.task)
