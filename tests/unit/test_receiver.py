@@ -179,6 +179,16 @@ def test_http_gzip(listening, members):
     assert seen.batches[0].columns["amount"].tolist() == [1, 2, 3]
 
 
+def test_large_gzip_members(listening):
+    """Members that inflate to more than a step each are read to their ends, and end."""
+    receiver, seen = listening()
+    body = encode(Batch(model="m", version="1", rows=60_000, columns={c: np.zeros(60_000) for c in "abcdef"}))
+    half = len(body) // 2
+    zipped = gzip.compress(body[:half]) + gzip.compress(body[half:])
+    assert post(receiver, zipped, PROTOBUF | {"content-encoding": "gzip"})[0] == 200
+    assert seen.batches[0].rows == 60_000
+
+
 def test_http_chunked(listening):
     """A body without Content-Length is read to its end."""
     receiver, seen = listening()

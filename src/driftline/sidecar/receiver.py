@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
+import numpy as np
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -48,6 +49,12 @@ MAX_BODY_BYTES = 64 << 20
 """What a request may hold, as sent and once inflated; what OTLP asks a server to accept."""
 MAX_JSON_BYTES = 8 << 20
 """The same in JSON, which may take forty times its size in memory while it is read."""
+MAX_MESSAGE_BYTES = 16 << 20
+"""The same over gRPC as sent: the library holds a message whole before it can be counted as in flight."""
+MAX_PARSED_BYTES = 256 << 20
+"""What the messages of one request may take in memory; an empty one takes 65 times its size."""
+MAX_MEMBERS = 1024
+"""Gzip files one after another in one body: one of nothing is 20 bytes and costs as much as a large one."""
 MAX_HEADER_BYTES = 16 << 10
 READ_SECONDS = 30.0
 """How long a request's body may take to arrive over HTTP."""
@@ -55,10 +62,17 @@ RETRY_SECONDS = 2
 """What a busy receiver asks for; stock exporters drop at once what should wait longer than they have left."""
 
 _CONNECTIONS = 1_000  # every sender keeps one open; a process usually may have 1,024 files
-_WORKERS = 4  # threads of each transport; decoding holds the interpreter anyway
+_WORKERS = 4  # threads that count what came over HTTP; decoding holds the interpreter anyway
+_GRPC_WORKERS = 16  # here each waits for its own message, however slowly that comes
 _LINGER_SECONDS = 1.0
 _INFLATE_STEP = 1 << 20
 _PIECE = 64 << 10
+_WEIGHED_BYTES = 4 << 20  # what a sender keeps a request under
+# What a message takes once it is parsed, by the byte that announces it: 60 for a ResourceLogs, a KeyValue or an
+# AnyValue, 130 for a LogRecord, and so on; measured with protobuf 7. A tag may be written in two bytes, too.
+_COSTS = np.zeros(256)
+for _tag, _cost in {0x0A: 60, 0x12: 130, 0x1A: 66, 0x22: 16, 0x2A: 42, 0x32: 50}.items():
+    _COSTS[[_tag, _tag | 0x80]] = _cost
 
 
 class Telemetry(Protocol):
@@ -176,6 +190,7 @@ class Receiver:
         self._telemetry = telemetry
         self._in_flight = _InFlight(in_flight_bytes, telemetry.in_flight)
         self._max_body = min(MAX_BODY_BYTES, in_flight_bytes)
+        self._max_message = min(MAX_MESSAGE_BYTES, in_flight_bytes)
         # One at a time: decoding holds the interpreter, and side by side would only cost memory.
         self._decoding = threading.Lock()
         self._stopping = False
@@ -266,6 +281,9 @@ class Receiver:
         limit = min(self._max_body, MAX_JSON_BYTES) if is_json else self._max_body
         body = _inflate(pieces, share, limit) if gzipped else b"".join(pieces)
         pieces.clear()
+        if not is_json and _parsed_bytes(body) > MAX_PARSED_BYTES:
+            text = "the request holds too many values one by one; send columns packed, or fewer rows at once"
+            raise _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         try:
             with self._decoding:
                 request = (decode_json if is_json else decode)(body)
@@ -298,11 +316,11 @@ class Receiver:
 
     def _start_grpc(self, address: str) -> Any:
         server = grpc.server(
-            ThreadPoolExecutor(_WORKERS, "driftline-grpc"),
+            ThreadPoolExecutor(_GRPC_WORKERS, "driftline-grpc"),
             handlers=[_Export(self._grpc)],
             options=[
                 ("grpc.so_reuseport", 0),  # else a second sidecar would take half of the requests, silently
-                ("grpc.max_receive_message_length", self._max_body),
+                ("grpc.max_receive_message_length", self._max_message),
                 ("grpc.per_message_decompression", 0),  # inflated here, counted and bounded
                 ("grpc.max_metadata_size", MAX_HEADER_BYTES),
                 ("grpc.max_concurrent_streams", 64),
@@ -342,7 +360,7 @@ class Receiver:
                 metadata = dict(context.invocation_metadata())
                 self._admit(str(metadata.get("authorization", "")))
                 with self._in_flight.share() as share:
-                    message = _only(requests, self._max_body)
+                    message = _only(requests, self._max_message)
                     share.cover(len(message))
                     # No protobuf begins like that: with decompression by the library off, it is gzip.
                     gzipped = message.startswith(b"\x1f\x8b")
@@ -450,14 +468,20 @@ def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
     """Return what the gzipped *pieces* hold; each is let go of before the next is read."""
     inflated: list[bytes] = []
     size = 0
+    members = 1
     stream = zlib.decompressobj(31)
     try:
         while pieces:
             piece = pieces.popleft()
             while piece:
                 if stream.eof:  # gzip files may follow one another
+                    members += 1
+                    if members > MAX_MEMBERS:
+                        text = f"the body is more than {MAX_MEMBERS} gzip files one after another"
+                        raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, text)
                     stream = zlib.decompressobj(31)
-                while True:
+                part = b"begun"
+                while part and not stream.eof:
                     part = stream.decompress(piece, _INFLATE_STEP)
                     piece = stream.unconsumed_tail
                     size += len(part)
@@ -465,14 +489,24 @@ def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
                         raise _too_large(limit)
                     share.cover(size)
                     inflated.append(part)
-                    if not piece and len(part) < _INFLATE_STEP:
-                        break
                 piece = stream.unused_data
     except zlib.error as error:
         raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, f"the body is no gzip: {error}") from error
     if not stream.eof:
         raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, "the body's gzip ends too early")
     return b"".join(inflated)
+
+
+def _parsed_bytes(body: bytes) -> float:
+    """Return the most that *body* may take once it is parsed; 0 for one too small to be a bomb.
+
+    By every byte that may announce a message, whatever it really is: of random values 1 in 21 may.
+    """
+    if len(body) <= _WEIGHED_BYTES:
+        return 0.0
+    read = np.frombuffer(body, np.uint8)
+    pieces = (read[at : at + _INFLATE_STEP] for at in range(0, len(read), _INFLATE_STEP))
+    return sum(float(np.bincount(piece, minlength=256) @ _COSTS) for piece in pieces)
 
 
 def _too_large(limit: int) -> _Refused:
