@@ -1,5 +1,7 @@
 """What every baseline obeys, whatever it was built from."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import assume, example, given
@@ -281,3 +283,47 @@ def test_lengths_of_coded_and_of_plain_text_agree(column):
     assert np.array_equal(one.values, other.values)
     assert np.array_equal(one.faults, other.faults)
     assert numbers(column).missing == one.faults[0]
+
+
+def rows_of(data, draw_cuts):
+    """Cut columns of equal length into parts, empty ones among them."""
+    bounds = [0, *sorted(draw_cuts), len(data["x"])]
+    return [
+        {name: column[low:high] for name, column in data.items()} for low, high in itertools.pairwise(bounds)
+    ]
+
+
+@given(values=strategies.numeric() | strategies.dtyped(), given_cuts=st.data(), seed=st.integers(0, 99))
+@example(values=HUGE, given_cuts=None, seed=1)
+def test_merged_parts_are_the_whole(values, given_cuts, seed):
+    """Parts merged, in any order and grouping, are all rows counted at once: counts to the bit, sums to 1e-9."""
+    rng = np.random.default_rng(seed)
+    texts = rng.choice(np.array(["de", "fr", "at", None], object), len(values))
+    data = {"x": values, "c": [*texts.tolist()], "b": [*(rng.random(len(values)) < 0.5).tolist()]}
+    try:
+        plan = Baseline.build(data | {"c": [*data["c"][:-1], "de"]}, model="m", features=["x", "c", "b"])
+    except BaselineError:
+        return  # nothing in it is a number
+    cuts = given_cuts.draw(st.lists(st.integers(0, len(values)), max_size=6)) if given_cuts else [2]
+    parts = [plan.part(part) for part in rows_of(data, cuts)]
+    whole = plan.part(data)
+    order = rng.permutation(len(parts))
+    merged = Baseline.merge(parts)
+    assert Baseline.merge([parts[place] for place in order]).id == merged.id
+    middle = int(rng.integers(0, len(parts) + 1))
+    grouped = Baseline.merge([Baseline.merge(some) for some in (parts[:middle], parts[middle:]) if some])
+    largest = float(np.abs(np.asarray(values, float)[np.isfinite(np.asarray(values, float))]).max(initial=0))
+    assert merged.features["x"].dtype == whole.features["x"].dtype
+    for found in (merged, grouped, Baseline.from_json(merged.to_json())):
+        assert found.rows == whole.rows == len(values)
+        for name, feature in found.features.items():
+            expected = whole.features[name]
+            for field in ("counts", "ratios", "fold", "edges"):
+                assert np.array_equal(getattr(feature, field), getattr(expected, field))
+            for field in ("faults", "values", "binning", "bins", "range", "quantiles"):
+                assert getattr(feature, field) == getattr(expected, field)
+            if largest < 1e300:
+                assert feature.sums == pytest.approx(expected.sums, rel=1e-9, abs=1e-9 * largest)
+                close = pytest.approx((expected.mean, expected.stddev), rel=1e-9, abs=1e-7 * largest)
+                assert (feature.mean, feature.stddev) == close
+            assert np.isfinite([feature.mean, feature.stddev, *feature.sums]).all()

@@ -246,3 +246,49 @@ def test_check_of_few_rows(command, tmp_path):
         "  built from 5 rows; drift is judged well from 1000 on",
         "  x: has one bin, so only its faults tell anything",
     ]
+
+
+def test_parts_are_merged(command, tmp_path):
+    """Parts counted on one baseline's bins, each by itself, are merged into the baseline of all rows."""
+    build(command, train(tmp_path), "--prediction", "y_hat", "--score", "p1", "--output", "plan.json")
+    outputs = ("--prediction", "y_hat", "--score", "p1")
+    for number in range(3):
+        data = train(tmp_path, f"{number}.parquet", seed=number)
+        code, out, err = command(
+            "part", data, "--of", "plan.json", *outputs, "--output", f"parts/{number}.json"
+        )
+        assert (code, err) == (0, "")
+        assert out == f"parts/{number}.json: 7 features from 3000 rows\n"
+    code, out, err = command("merge", "parts", "--output", "whole")
+    assert (code, out, err) == (0, "whole/fraud@1.baseline.json: 7 features from 9000 rows\n", "")
+    code, _, _ = command("part", "[0-2].parquet", "--of", "plan.json", *outputs, "--output", "all.json")
+    assert code == 0
+    merged, whole = Baseline.load("whole/fraud@1.baseline.json"), Baseline.load("all.json")
+    for name, feature in merged.features.items():
+        assert feature.counts.tolist() == whole.features[name].counts.tolist()
+        assert feature.faults == whole.features[name].faults
+
+
+def test_parts_of_other_bins_are_refused(command, tmp_path):
+    """Whatever cannot be added up is named, feature by feature, with the remedy; nothing is written."""
+    build(command, train(tmp_path), "--output", "a.json")
+    build(command, train(tmp_path, "b.parquet", seed=1), "--output", "b.json")
+    code, _, err = command("merge", "a.json", "b.json", "--output", "whole.json")
+    assert code == 2
+    assert (
+        "part 2: amount: its edges, range, quantiles differ from those of the first; count every part on the "
+        "bins of one baseline: driftline baseline part (Baseline.part)"
+    ) in err.splitlines()
+    build(command, train(tmp_path), "--ignore", "amount", "--output", "c.json", version="2")
+    code, _, err = command("merge", "a.json", "c.json", "none.json", "--output", "whole.json")
+    assert (code, err) == (2, "none.json: cannot be read: No such file or directory\n")
+    code, _, err = command("merge", "a.json", "c.json", "--output", "whole.json")
+    assert err.splitlines() == [
+        "part 2: its version is '2', that of the first '1'",
+        "part 2: its features are others, or in another order: amount",
+    ]
+    (tmp_path / "x.csv").write_text("amount\n1\n")
+    code, _, err = command("part", "x.csv", "--of", "a.json", "--output", "part.json")
+    assert code == 2
+    assert "column 'plan' is not in the data, which has amount" in err.splitlines()
+    assert not list(tmp_path.glob("whole*")) + list(tmp_path.glob("part.json"))

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from driftline.baseline import build, file
 from driftline.baseline.bins import digest
+from driftline.baseline.parts import counted_in_parts, differences, merged
+from driftline.baseline.stream import opened, tables
 from driftline.errors import BaselineError
 
 if TYPE_CHECKING:
@@ -79,7 +81,10 @@ class Baseline:
 
         Args:
             data: A pandas DataFrame, an Arrow table, a dictionary of columns, a two-dimensional array
-                (its columns are ``x0``, ``x1``, ...), or a path to Parquet or CSV.
+                (its columns are ``x0``, ``x1``, ...); a path to Parquet, Arrow or CSV, to a folder or a
+                pattern of such; or batches: a RecordBatchReader, or DataFrames and Arrow tables one after
+                another. Of files and batches of more than a million rows a sample tells the bins, and all
+                rows are counted, in bounded memory.
             model: The model's name, as the service says it.
             version: Its version; ``*`` serves every version without a baseline of its own.
             task: One of ``names.TASKS``; else classification where a score is given or the prediction is
@@ -102,24 +107,24 @@ class Baseline:
                 what it was named as; every fault is named.
         """
         older = cls.load(edges_from) if isinstance(edges_from, Path | str) else edges_from
-        found = build.build(
-            data,
-            model=model,
-            version=version,
-            task=task,
-            prediction=prediction,
-            score=score,
-            features=features,
-            ignore=ignore,
-            categorical=categorical,
-            ground_truth=ground_truth,
-            older=older.features if older else {},
-        )
-        moment = (created or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+        with opened(data) as rows:
+            found = build.build(
+                rows,
+                model=model,
+                version=version,
+                task=task,
+                prediction=prediction,
+                score=score,
+                features=features,
+                ignore=ignore,
+                categorical=categorical,
+                ground_truth=ground_truth,
+                older=older.features if older else {},
+            )
         baseline = cls(
             model=model,
             version=version,
-            created=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=_moment(created),
             dataset_version=dataset_version,
             fallback=fallback,
             id="",
@@ -130,6 +135,52 @@ class Baseline:
         for line in baseline.oddities():
             logger.warning("%s", line)
         return replace(baseline, id=digest(file.tree(baseline)))
+
+    def part(
+        self, data: Any, *, outputs: Mapping[str, str] | None = None, created: dt.datetime | None = None
+    ) -> Baseline:
+        """Return the baseline of *data* on the bins and the range of this one, to be merged with its like.
+
+        Args:
+            data: As for :meth:`build`; rows of it may be none.
+            outputs: The column of an output by its reserved name, such as ``{"@prediction": "y_hat"}``.
+            created: When it was built; now where it is not given.
+
+        Raises:
+            BaselineError: The data cannot be read, or lacks a column; every fault is named.
+        """
+        sources = {name: (outputs or {}).get(name, name) for name in self.features}
+        needed = [*dict.fromkeys(sources.values())]
+        rows, features = counted_in_parts(self.features, sources, tables(data, needed))
+        part = replace(self, rows=rows, features=features, created=_moment(created))
+        return replace(part, id=digest(file.tree(part)))
+
+    @classmethod
+    def merge(cls, parts: Iterable[Baseline], *, created: dt.datetime | None = None) -> Baseline:
+        """Return the baseline of all rows of *parts*, each made by :meth:`part` of one and the same baseline.
+
+        Counts, faults and shares are those of all rows counted at once, whatever the order of the parts;
+        sums, mean and standard deviation are, but for rounding.
+
+        Raises:
+            BaselineError: There is none, or two of them are of different bins; every fault is named.
+        """
+        parts = list(parts)
+        if not parts:
+            raise BaselineError("there is no baseline to merge")
+        first = parts[0]
+        faults: list[str] = []
+        for number, other in enumerate(parts[1:], 2):
+            faults += [f"part {number}: {fault}" for fault in _differences(first, other)]
+        if faults:
+            raise BaselineError(faults)
+        whole = replace(
+            first,
+            rows=sum(part.rows for part in parts),
+            features={name: merged([part.features[name] for part in parts]) for name in first.features},
+            created=_moment(created),
+        )
+        return replace(whole, id=digest(file.tree(whole)))
 
     def oddities(self) -> list[str]:
         """Return what makes scores against this baseline less telling than they could be, a line each."""
@@ -202,6 +253,31 @@ class Baseline:
             raise BaselineError([f"{path}: {fault}" for fault in error.faults]) from error
         except UnicodeDecodeError as error:
             raise BaselineError(f"{path}: is no JSON: it is not UTF-8") from error
+
+
+def _moment(created: dt.datetime | None) -> str:
+    moment = (created or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _differences(one: Baseline, other: Baseline) -> list[str]:
+    """Return why two baselines are not parts of one, feature by feature."""
+    found = [
+        f"its {what} is {getattr(other, what)!r}, that of the first {getattr(one, what)!r}"
+        for what in ("model", "version", "task", "dataset_version", "fallback")
+        if getattr(one, what) != getattr(other, what)
+    ]
+    if list(one.features) != list(other.features):
+        apart = sorted(one.features.keys() ^ other.features.keys())
+        found.append(f"its features are others, or in another order: {', '.join(apart) or 'the order'}")
+    for name, feature in one.features.items():
+        differ = differences(feature, other.features[name]) if name in other.features else ""
+        if differ:
+            found.append(
+                f"{name}: its {differ} differ from those of the first; count every part on the bins of one "
+                "baseline: driftline baseline part (Baseline.part)"
+            )
+    return found
 
 
 def prefix(model: str) -> str:

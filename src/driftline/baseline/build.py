@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,10 +14,9 @@ from driftline import names
 from driftline.baseline import bins, file
 from driftline.baseline.feature import READ_AS_NUMBERS, FeatureBaseline
 from driftline.baseline.kinds import Unfit, is_text, kind_of, refuse_personal
-from driftline.baseline.table import open_table
-from driftline.columns import Coded, categories, is_missing, numbers
+from driftline.baseline.parts import counted, counted_in_parts, moments
+from driftline.columns import categories, is_missing, numbers
 from driftline.errors import BaselineError
-from driftline.histogram import smoothed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
     from driftline.baseline.bins import Bins
     from driftline.baseline.feature import Kind
+    from driftline.baseline.stream import Rows
     from driftline.baseline.table import Table
     from driftline.columns import Column
 
@@ -39,7 +38,7 @@ _FLOAT32_STEP = 2.0**-23
 
 
 def build(
-    data: Any,
+    rows: Rows,
     *,
     model: str,
     version: str,
@@ -52,14 +51,13 @@ def build(
     ground_truth: str | None,
     older: Mapping[str, FeatureBaseline],
 ) -> dict[str, Any]:
-    """Return the fields of a baseline that its data and what was asked for tell; see ``Baseline.build``.
+    """Return the fields of a baseline that its *rows* and what was asked for tell; see ``Baseline.build``.
 
     Raises:
         BaselineError: Naming every fault.
     """
-    table = open_table(data)
-    scores = _scores(score)
-    outputs = ({} if prediction is None else {names.COLUMN_PREDICTION: prediction}) | scores
+    table = rows.table
+    outputs = output_columns(prediction, score)
     roles = [*outputs.values(), *([] if ground_truth is None else [ground_truth])]
     asked = None if features is None else _listed("features", features)
     ignored, categoric = _listed("ignore", ignore), _listed("categorical", categorical)
@@ -83,7 +81,7 @@ def build(
         try:
             column = table.column(name)
             if not explicit and name not in older:
-                refuse_personal(name, column)
+                refuse_personal(name, column, rows.share)
             said = name in categoric or name in table.categorical
             kind: Kind | None = "categorical" if said and kind_of(column) != "boolean" else None
             built[name] = _feature(name, column, kind, older.get(name))
@@ -92,7 +90,7 @@ def build(
                 faults.append(f"feature {name!r} {reason}")
             else:
                 skipped[name] = str(reason)
-    if scores:
+    if score is not None:
         task = task or "classification"
     for name, source in outputs.items():
         try:
@@ -109,7 +107,11 @@ def build(
         faults.append("no column is left to watch" + "".join(f"; {n} {why}" for n, why in skipped.items()))
     if faults:
         raise BaselineError(faults)
-    return {"task": task, "rows": table.rows, "features": built, "skipped": skipped}
+    count = table.rows
+    if rows.parts is not None:
+        sources = {name: outputs.get(name, name) for name in built}
+        count, built = counted_in_parts(built, sources, rows.parts([*dict.fromkeys(sources.values())]))
+    return {"task": task, "rows": count, "features": built, "skipped": skipped}
 
 
 def _listed(role: str, given: Iterable[str]) -> list[str]:
@@ -118,12 +120,15 @@ def _listed(role: str, given: Iterable[str]) -> list[str]:
     return list(given)
 
 
-def _scores(score: str | Sequence[str] | Mapping[str, str] | None) -> dict[str, str]:
-    """Return the column of each score by its reserved name."""
+def output_columns(
+    prediction: str | None, score: str | Sequence[str] | Mapping[str, str] | None
+) -> dict[str, str]:
+    """Return the column of each output by its reserved name."""
+    found = {} if prediction is None else {names.COLUMN_PREDICTION: prediction}
     if score is None or isinstance(score, str):
-        return {} if score is None else {names.COLUMN_SCORE: score}
+        return found if score is None else found | {names.COLUMN_SCORE: score}
     by_class = score if isinstance(score, Mapping) else {column: column for column in score}
-    return {f"{names.COLUMN_SCORE}.{key}": column for key, column in by_class.items()}
+    return found | {f"{names.COLUMN_SCORE}.{key}": column for key, column in by_class.items()}
 
 
 def _naming_faults(table: Table, chosen: Sequence[str], others: Sequence[str]) -> list[str]:
@@ -205,12 +210,11 @@ def _filled(name: str, column: Column, kind: Kind, layout: Bins) -> FeatureBasel
     values = np.empty(0)
     if kind in READ_AS_NUMBERS:
         values = np.sort(READ_AS_NUMBERS[kind](column).values.astype(np.float64)) + 0.0  # -0.0 becomes 0.0
-    mean, stddev = _moments(values)
     fine = len(layout.fold)
     empty = FeatureBaseline(
         name=name,
         kind=kind,
-        dtype=_dtype(column),
+        dtype="",
         edges=layout.edges,
         categories=layout.categories,
         counts=np.zeros(fine, np.int64),
@@ -221,41 +225,14 @@ def _filled(name: str, column: Column, kind: Kind, layout: Bins) -> FeatureBasel
         values=0,
         rows=len(column),
         faults={},
-        mean=mean,
-        stddev=stddev,
+        mean=0.0,
+        stddev=0.0,
         range=_range(values),
         quantiles=_quantiles(values),
         binning=layout.binning(kind),
     )
-    found = empty.count(column)
-    faults = dict(zip(names.FAULTS, found.faults.tolist(), strict=True))
-    return replace(
-        empty,
-        counts=found.values,
-        sums=found.sums,
-        ratios=smoothed(layout.folded(found.values)),
-        values=int(found.values.sum()),
-        faults={fault: faults[fault] for fault in names.FAULTS_OF_KIND[kind]},
-    )
-
-
-def _dtype(column: Column) -> str:
-    if isinstance(column, Coded):
-        return "text"
-    return "mixed" if column.dtype.kind == "O" else column.dtype.name
-
-
-def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and standard deviation of sorted values, exact for equal ones and finite for huge ones."""
-    if not len(values):
-        return 0.0, 0.0
-    if values[0] == values[-1]:
-        return float(values[0]), 0.0
-    scale = 2.0 ** (
-        math.frexp(max(-values[0], values[-1]))[1] - 1
-    )  # a power of two, so that nothing is rounded
-    scaled = values / scale
-    return float(scaled.mean() * scale), float(scaled.std() * scale)
+    mean, stddev = moments(values)  # of sorted values: the order of the rows must not even round another way
+    return replace(counted(empty, column), mean=mean, stddev=stddev)
 
 
 def _range(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -58,20 +58,27 @@ def _share(column: NDArray[Any], form: type) -> float:
     return sum(isinstance(item, form) for item in present) / max(len(present), 1)
 
 
-def refuse_personal(name: str, column: Column) -> None:
+def refuse_personal(name: str, column: Column, share: float = 1.0) -> None:
     """Refuse what looks like ids, e-mail addresses or time stamps: none has a distribution to compare.
 
     The order of the rows tells nothing here, as a baseline may not depend on it.
 
+    Args:
+        name: The column's name.
+        column: Its values, or a sample of them.
+        share: The share of its rows that *column* holds: of two equal values a sample has both so rarely
+            that far fewer repetitions are to be expected in it.
+
     Raises:
         Unfit: It looks like one of these.
     """
-    why = _look_of_text(name, column) if is_text(column) else _look_of_numbers(name, column)
+    look = _look_of_text if is_text(column) else _look_of_numbers
+    why = look(name, column, share)
     if why:
         raise Unfit(f"looks like {why}; name it in features to watch it all the same")
 
 
-def _look_of_text(name: str, column: Column) -> str | None:
+def _look_of_text(name: str, column: Column, share: float) -> str | None:
     read = categories(column)
     used = [read.texts[code] for code in np.unique(read.codes).tolist()]
     for look, form in _LOOKS.items():
@@ -80,22 +87,22 @@ def _look_of_text(name: str, column: Column) -> str | None:
     if len(read.codes) < _ENOUGH or len(used) <= MAX_DISTINCT_SHARE * len(read.codes):
         return None
     words = sum(not re.search(r"\s", text) for text in used)
-    if len(used) >= 0.95 * len(read.codes) and words >= _SURE * len(used):
+    if len(used) >= (1 - 0.05 * share) * len(read.codes) and words >= _SURE * len(used):
         return "ids: nearly every row has a text of its own"
     return f"ids: by its name, and by its {len(used)} different texts" if _ID_NAME.search(name) else None
 
 
-def _look_of_numbers(name: str, column: Column) -> str | None:
+def _look_of_numbers(name: str, column: Column, share: float) -> str | None:
     values = numbers(column).values
     distinct = np.unique(values)
-    if len(values) < _ENOUGH or len(distinct) < 0.5 * len(values):
+    if len(values) < _ENOUGH or len(distinct) < (1 - 0.5 * share) * len(values):
         return None
     thousands = round((math.log10(max(float(distinct[-1]), 1.0)) - 9) / 3)
     unit = 1000.0**thousands  # seconds, or their thousandths, millionths, billionths
     if 0 <= thousands <= 3 and _YEAR_2000 * unit <= distinct[0] and distinct[-1] < _YEAR_2050 * unit:
         return "time stamps: numbers of seconds since 1970, or of parts of them"
-    if (distinct % 1).any() or len(distinct) < 0.99 * len(values):
+    if (distinct % 1).any() or len(distinct) < (1 - 0.01 * share) * len(values):
         return None
-    if distinct[-1] - distinct[0] < 1.5 * len(values):
+    if distinct[-1] - distinct[0] < 1.5 * len(values) / share:
         return "ids: whole numbers that run on from row to row"
     return "ids: by its name, and as every row has another" if _ID_NAME.search(name) else None

@@ -1,4 +1,4 @@
-"""Training data, wherever it lies, as columns."""
+"""Training data in memory as columns."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ class Table(NamedTuple):
 
 
 def open_table(data: Any) -> Table:
-    """Return the columns of *data*: a DataFrame, an Arrow table, a dictionary of columns, an array, a path.
+    """Return the columns of *data*: a DataFrame, an Arrow table, a dictionary of columns, an array, files.
 
     Raises:
         BaselineError: It is something else, cannot be read, or what reads it is not installed.
     """
     if isinstance(data, str | Path):
-        return _file(Path(data))
+        from driftline.baseline.files import open_files
+
+        return open_files(Path(data))
     if isinstance(data, np.ndarray) and data.ndim == 2:
         data = {f"x{number}": values for number, values in enumerate(data.T)}
     if isinstance(data, Mapping):
@@ -52,14 +54,19 @@ def open_table(data: Any) -> Table:
         if hasattr(data, "columns"):
             return _frame(data)
     elif hasattr(data, "__arrow_c_stream__"):
-        pa = _pyarrow(f"a {type(data).__name__}")
-        return _arrow_table(data if isinstance(data, pa.Table) else pa.table(data))
+        pa = pyarrow(f"a {type(data).__name__}")
+        return arrow_table(data if isinstance(data, pa.Table) else pa.table(data))
     raise BaselineError(
         f"the data is a {type(data).__name__}; give a DataFrame, an Arrow table, a dictionary of columns or a path"
     )
 
 
-def _pyarrow(what: str) -> Any:
+def pyarrow(what: str) -> Any:
+    """Return the library that reads *what*.
+
+    Raises:
+        BaselineError: It is not installed.
+    """
     try:
         import pyarrow as pa
     except ImportError as error:
@@ -85,15 +92,16 @@ def _frame(frame: Any) -> Table:
     return Table(titles, len(frame), lambda name: _series(frame.iloc[:, place[name]]), said)
 
 
-def _arrow_table(table: Any) -> Table:
+def arrow_table(table: Any) -> Table:
+    """Return the columns of an Arrow table."""
     place = {name: number for number, name in enumerate(table.schema.names)}
-    titles, said = _told(table.schema)
-    return Table(titles, table.num_rows, lambda name: _arrow(table.column(place[name])), said)
+    titles, said = told(table.schema)
+    return Table(titles, table.num_rows, lambda name: arrow_column(table.column(place[name])), said)
 
 
-def _told(schema: Any) -> tuple[tuple[str, ...], frozenset[str]]:
+def told(schema: Any) -> tuple[tuple[str, ...], frozenset[str]]:
     """Return the names of columns, without pandas' index, and which are categories as pandas writes them."""
-    pa = _pyarrow("a file")
+    pa = pyarrow("a file")
     titles = tuple(name for name in schema.names if not name.startswith("__index_level_"))
     return titles, frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
 
@@ -102,43 +110,13 @@ def _is_from(package: str, value: Any) -> bool:
     return any(kind.__module__.partition(".")[0] == package for kind in type(value).__mro__)
 
 
-def _file(path: Path) -> Table:
-    pa = _pyarrow(str(path))
-    from pyarrow import csv, dataset
-
-    if not path.exists():
-        raise BaselineError(f"{path}: there is no such file")
-    if not path.is_file() and not path.is_dir():  # a pipe would be waited for
-        raise BaselineError(f"{path}: is no file")
-    try:
-        if ".csv" in [suffix.lower() for suffix in path.suffixes]:  # .csv.gz as well
-            return _arrow_table(csv.read_csv(path))
-        source = dataset.dataset(path, format="parquet")
-        rows = source.count_rows()
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise BaselineError(
-            f"{path}: is neither Parquet nor a .csv file that can be read: {reason}"
-        ) from error
-
-    def column(name: str) -> Column:
-        try:
-            read = source.to_table(columns={"column": dataset.field(name)})
-        except (OSError, pa.ArrowException) as error:
-            raise BaselineError(f"{path}: column {name!r} cannot be read: {error}") from error
-        return _arrow(read.column("column"))
-
-    titles, said = _told(source.schema)
-    return Table(titles, rows, column, said)
-
-
 def _column(values: Any) -> Column:
     if isinstance(values, Coded):
         return values
     if _is_from("pandas", values):
         return _series(values)
     if _is_from("pyarrow", values):
-        return _arrow(values)
+        return arrow_column(values)
     return _array(values) if isinstance(values, np.ndarray) else of(values)
 
 
@@ -158,24 +136,29 @@ def _array(values: NDArray[Any]) -> Column:
 def _series(series: Any) -> Column:
     if isinstance(series.dtype, np.dtype):
         return _array(series.to_numpy())
-    pa = _pyarrow(f"pandas' {series.dtype}")
+    pa = pyarrow(f"pandas' {series.dtype}")
     try:
-        return _arrow(pa.array(series, from_pandas=True))
+        return arrow_column(pa.array(series, from_pandas=True))
     except (pa.ArrowException, TypeError) as error:
         raise Unfit(f"holds {series.dtype}, which is neither number nor text") from error
 
 
-def _arrow(values: Any) -> Column:
-    pa = _pyarrow("Arrow's columns")
+def arrow_column(values: Any) -> Column:
+    """Return what Arrow holds as a column.
+
+    Raises:
+        Unfit: It holds neither numbers nor text.
+    """
+    pa = pyarrow("Arrow's columns")
     kinds, kind = pa.types, values.type
     if isinstance(values, pa.Array):
         values = pa.chunked_array([values])
     if kinds.is_dictionary(kind):
-        return _arrow(values.cast(kind.value_type))
+        return arrow_column(values.cast(kind.value_type))
     if kinds.is_temporal(kind):
         raise Unfit("holds points in time; give what the model gets, such as the hour")
     if kinds.is_decimal(kind):
-        return _arrow(values.cast(pa.float64()))
+        return arrow_column(values.cast(pa.float64()))
     if kinds.is_null(kind):
         return np.full(len(values), np.nan)
     if kinds.is_boolean(kind):

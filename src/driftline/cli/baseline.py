@@ -1,4 +1,4 @@
-"""``driftline baseline``: build one from training data, show what it holds, check that it is sound."""
+"""``driftline baseline``: build one from training data, in parts too; show what it holds, check that it is sound."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from driftline import names
 from driftline.baseline import Baseline
 from driftline.baseline.baseline import SUFFIX, prefix
+from driftline.baseline.build import output_columns
 from driftline.errors import BaselineError
 
 if TYPE_CHECKING:
@@ -20,23 +21,20 @@ if TYPE_CHECKING:
     from driftline.baseline import FeatureBaseline
 
 
+DATA = "Parquet, Arrow or CSV: a file, a folder of parts, or a pattern of them in quotes"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = actions.add_parser("build", help="read training data and write its baseline")
-    build.add_argument("data", type=Path, metavar="DATA", help="Parquet or CSV")
+    build.add_argument("data", type=Path, metavar="DATA", help=DATA)
     build.add_argument("--model", required=True, help="the model's name, as the service says it")
     build.add_argument(
         "--version", default="*", help="its version; without it the baseline serves every version"
     )
     build.add_argument("--task", choices=names.TASKS, help="else it is told from the prediction")
-    build.add_argument("--prediction", metavar="COLUMN", help="what the model predicted for these rows")
-    build.add_argument(
-        "--score",
-        action="append",
-        metavar="COLUMN",
-        help="the score it gave them; of several classes CLASS=COLUMN, may be repeated",
-    )
+    _add_outputs(build)
     build.add_argument("--ground-truth", metavar="COLUMN", help="what turned out to be so; no feature")
     for option, text in (
         ("--features", "take this column and no others but those named so"),
@@ -55,6 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fallback", action="store_true", help="count versions without a baseline on this one"
     )
     build.add_argument("--output", type=Path, default=Path(), metavar="PATH", help="a folder or a .json file")
+    part = actions.add_parser(
+        "part", help="count a part of the training data on the bins and range of a baseline, to be merged"
+    )
+    part.add_argument("data", type=Path, metavar="DATA", help=DATA)
+    part.add_argument(
+        "--of", type=Path, required=True, metavar="FILE", help="the baseline, such as one of a sample"
+    )
+    _add_outputs(part)
+    part.add_argument("--output", type=Path, required=True, metavar="FILE", help="a .json file")
+    merge = actions.add_parser("merge", help="add up parts: the baseline of all their rows, counted at once")
+    merge.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a part, or a folder of them")
+    merge.add_argument("--output", type=Path, default=Path(), metavar="PATH", help="a folder or a .json file")
     actions.add_parser("show", help="print what a baseline holds").add_argument(
         "file", type=Path, metavar="FILE"
     )
@@ -62,9 +72,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a baseline, or a folder of them")
 
 
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prediction", metavar="COLUMN", help="what the model predicted for these rows")
+    parser.add_argument(
+        "--score",
+        action="append",
+        metavar="COLUMN",
+        help="the score it gave them; of several classes CLASS=COLUMN, may be repeated",
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 when all is well, 1 when something is odd, 2 when it could not be done."""
-    action = {"build": _build, "show": _show, "check": _check}[arguments.action]
+    action = {"build": _build, "part": _part, "merge": _merge, "show": _show, "check": _check}[
+        arguments.action
+    ]
     try:
         return action(arguments)
     except BaselineError as error:
@@ -90,7 +112,22 @@ def _build(arguments: argparse.Namespace) -> int:
             dataset_version=arguments.dataset_version,
             fallback=arguments.fallback,
         )
-    path = baseline.save(arguments.output)
+    return _save(baseline, arguments.output)
+
+
+def _part(arguments: argparse.Namespace) -> int:
+    outputs = output_columns(arguments.prediction, _scores(arguments.score))
+    return _save(Baseline.load(arguments.of).part(arguments.data, outputs=outputs), arguments.output)
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    return _save(
+        Baseline.merge([Baseline.load(path) for path in _in_folders(arguments.files)]), arguments.output
+    )
+
+
+def _save(baseline: Baseline, output: Path) -> int:
+    path = baseline.save(output)
     print(f"{path}: {len(baseline.features)} features from {baseline.rows} rows")
     return 0
 
@@ -182,7 +219,7 @@ def _check(arguments: argparse.Namespace) -> int:
         if not path.exists():
             print(f"{path}: there is no such file", file=sys.stderr)
             code = 2
-    for path in _in_folders(arguments.files):
+    for path in _in_folders([path for path in arguments.files if path.exists()]):
         try:
             baseline = Baseline.load(path)
         except BaselineError as error:
@@ -205,5 +242,5 @@ def _in_folders(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from sorted(path.glob("*.json"))
-        elif path.exists():
+        else:
             yield path
