@@ -25,12 +25,12 @@ from driftline.columns import MAX_TEXT_BYTES
 from driftline.drift import DEFAULT_STATISTICS
 from driftline.errors import ConfigurationError
 from driftline.names import OTHER
+from driftline.routing import UNOWNED, Alerting
 from driftline.statistics import STATISTICS
 
 MAX_FILE_BYTES = 1 << 20
 RULES_WINDOWS = ("24h", "7d")
 """The windows in which the shipped rules read how much panes differ."""
-UNOWNED = "unowned"
 UNKNOWN_TIER = "unknown"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -240,6 +240,7 @@ class Config(_Settings):
     limits: Limits = Limits()
     statistics: list[Statistic] = [*DEFAULT_STATISTICS]
     models: dict[StrictStr, Model] = {}
+    alerting: Alerting | None = None
 
     @model_validator(mode="after")
     def _whole_windows(self) -> Config:
@@ -271,6 +272,17 @@ class Config(_Settings):
         if not missing:
             return None
         return f"windows: without {' and '.join(missing)} the shipped rules judge drift late or not at all"
+
+    @property
+    def untold(self) -> list[str]:
+        """Return a line for every owner of a model whom ``alerting`` does not know how to reach."""
+        if self.alerting is None:
+            return []
+        owners = {model.owner for model in self.models.values()} - self.alerting.contacts.keys()
+        return [
+            f"alerting: {owner} owns models and is none of contacts: told as unowned"
+            for owner in sorted(owners)
+        ]
 
     @property
     def longest_window(self) -> float:

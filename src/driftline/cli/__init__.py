@@ -38,6 +38,11 @@ COMMANDS = {
     "compare": Command(
         "driftline.cli.compare", "say whether rows have moved away from others, feature by feature", "baseline"
     ),
+    "alertmanager": Command(
+        "driftline.cli.alertmanager",
+        "write who is told of which alert, from the contacts in driftline.yaml",
+        "sidecar",
+    ),
     "dashboards": Command("driftline.cli.dashboards", "write the Grafana dashboards as JSON, or push them to a Grafana", "grafana"),
     "demo": Command(
         "driftline.cli.demo",

@@ -35,6 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     if read.unjudged:
         print(f"  {read.unjudged}")
         odd += 1
+    for line in read.untold:
+        print(f"  {line}")
+        odd += 1
     for baseline in baselines.all:
         settings = read.models.get(baseline.model)
         owner = f"owner {settings.owner}" if settings else "no owner: name it under models:"

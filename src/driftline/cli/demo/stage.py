@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftline import columns
@@ -13,6 +12,7 @@ from driftline.baseline import Baseline
 from driftline.cli.demo import stack
 from driftline.cli.demo.population import FEATURES, PREDICTION
 from driftline.cli.demo.service import NAME, VERSION
+from driftline.cli.shipped import shipped_rules
 from driftline.cli.timescale import scaled, scaled_duration
 from driftline.drift import Layout
 from driftline.errors import DriftlineError
@@ -126,15 +126,6 @@ def watchers(children: stack.Children, scraped: list[Instance], phone: Phone) ->
         },
     )
     return stack.prometheus(children, config), alertmanager
-
-
-def shipped_rules() -> Path:
-    """Return the folder of the shipped rules: inside an installed driftline, beside ``src`` in a checkout."""
-    package = Path(__file__).parents[2]
-    for folder in (package / "alert-rules", package.parents[1] / "alert-rules"):
-        if folder.is_dir():
-            return folder
-    raise DriftlineError(f"alert-rules/ is neither in {package} nor beside its src; install driftline anew")
 
 
 def readdressed(text: str, addresses: Mapping[str, str]) -> str:

@@ -1,0 +1,571 @@
+"""Who is told of which alert: contacts, as ``driftline.yaml`` names them, into an Alertmanager configuration.
+
+Four ways lead to a contact, one for each thing that a person does::
+
+    page    P1 at any hour, P2 in business hours
+    chat    P1 and P2 at once
+    ticket  P3
+    digest  P4, once a day
+
+What a contact leaves out, the contact ``driftline`` takes: whoever runs driftline. To it goes, too, what
+nobody owns, under a receiver of its own name that every message states.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zoneinfo
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr, model_validator
+
+from driftline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UNOWNED = "unowned"
+PLATFORM = "driftline"
+"""The owner of driftline's own alerts, and the contact that takes what others leave."""
+OLDEST = (0, 25)
+"""The Alertmanager that everything here runs on, but for what ``Means.needs`` names."""
+TEMPLATES = "driftline.tmpl"
+
+_DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+
+
+def _is_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError(f'"{value}" is no address, write "https://..."')
+    if "@" in parts.netloc:
+        raise ValueError("a password has no place in an address: put it into a file and name that")
+    return value
+
+
+def _is_days(value: str) -> str:
+    first, _, last = value.partition(":")
+    last = last or first
+    if first not in _DAYS or last not in _DAYS or _DAYS.index(first) > _DAYS.index(last):
+        raise ValueError(f'"{value}" are no days of a week that begins on Sunday, write "monday:friday"')
+    return value
+
+
+def _is_time(value: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", value):
+        raise ValueError(f'"{value}" is no time of the day, write "09:00"')
+    return value
+
+
+def _is_place(value: str) -> str:
+    if value != "UTC" and value not in zoneinfo.available_timezones():
+        raise ValueError(f'"{value}" is no time zone, write for instance "Europe/Berlin"')
+    return value
+
+
+Text = Annotated[StrictStr, Field(min_length=1)]
+File = Annotated[StrictStr, Field(min_length=1)]
+"""A file on Alertmanager's machine: what is secret stands there, never in a configuration."""
+Url = Annotated[StrictStr, AfterValidator(_is_url)]
+Time = Annotated[StrictStr, AfterValidator(_is_time)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PagerDuty(_Settings):
+    """A service of PagerDuty, by its Events API v2."""
+
+    routing_key_file: File
+
+
+class Slack(_Settings):
+    """A channel, by an incoming webhook or the API's address in a file."""
+
+    api_url_file: File
+    channel: Text
+
+
+class Teams(_Settings):
+    """A channel of Microsoft Teams, by a workflow's address in a file."""
+
+    webhook_url_file: File
+
+
+class Jira(_Settings):
+    """A project of Jira: one issue an incident, resolved with it where ``resolve_transition`` is given."""
+
+    api_url: Url
+    project: Text
+    issue_type: Text = "Task"
+    user: Text | None = None
+    token_file: File
+    resolve_transition: Text | None = None
+    reopen_transition: Text | None = None
+
+
+class Email(_Settings):
+    """An address; the server stands once, under ``alerting.email``."""
+
+    to: Text
+
+
+class Webhook(_Settings):
+    """Anything that takes Alertmanager's own JSON, such as a bridge to ServiceNow."""
+
+    url: Url | None = None
+    url_file: File | None = None
+    token_file: File | None = None
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Webhook:
+        if (self.url is None) == (self.url_file is None):
+            raise ValueError("give url or url_file, one of them")
+        return self
+
+
+class Means(_Settings):
+    """By what a contact is reached: exactly one of these."""
+
+    pagerduty: PagerDuty | None = None
+    slack: Slack | None = None
+    teams: Teams | None = None
+    jira: Jira | None = None
+    email: Email | None = None
+    webhook: Webhook | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Means:
+        if len(self.model_fields_set) != 1 or getattr(self, self.kind) is None:
+            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Its name here."""
+        return next(iter(self.model_fields_set), "")
+
+    @property
+    def needs(self) -> tuple[int, int]:
+        """The oldest Alertmanager that knows it."""
+        if self.jira or self.teams:
+            return 0, 28
+        return (0, 26) if self.webhook and self.webhook.url_file else OLDEST
+
+
+Way = Literal["page", "chat", "ticket", "digest"]
+WAYS: tuple[Way, ...] = ("page", "chat", "ticket", "digest")
+
+
+class Contact(_Settings):
+    """How an owner is told. What is left out, ``driftline`` takes."""
+
+    page: Means | None = None
+    chat: Means | None = None
+    ticket: Means | None = None
+    digest: Means | None = None
+
+
+class Hours(_Settings):
+    """When a P2 may page; at other times it waits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    days: Annotated[StrictStr, AfterValidator(_is_days)] = "monday:friday"
+    start: Annotated[Time, Field(alias="from")] = "09:00"
+    end: Annotated[Time, Field(alias="to")] = "18:00"
+    location: Annotated[StrictStr, AfterValidator(_is_place)] = "UTC"
+
+    @model_validator(mode="after")
+    def _forwards(self) -> Hours:
+        if self.start >= self.end:
+            raise ValueError(f'from "{self.start}" to "{self.end}" is no part of one day')
+        return self
+
+
+class Server(_Settings):
+    """The server that takes e-mail."""
+
+    from_: Annotated[Text, Field(alias="from")]
+    smarthost: Annotated[StrictStr, Field(pattern=r"^.+:\d+$")]
+    username: Text | None = None
+    password_file: File | None = None
+    require_tls: StrictBool = True
+
+
+class Alerting(_Settings):
+    """The section ``alerting`` of ``driftline.yaml``: who is told.
+
+    ``production`` are the environments that may wake somebody; ``on_call`` names a contact that hears of
+    each P1 of tier 1, besides its owner and ``driftline``; ``deadman`` raises the alarm when it is no longer
+    called.
+    """
+
+    contacts: dict[Text, Contact]
+    deadman: Means
+    on_call: Text | None = None
+    production: Annotated[list[Text], Field(min_length=1)] = ["prod", "production"]
+    hours: Hours = Hours()
+    email: Server | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Alerting:
+        platform = self.contacts.get(PLATFORM, Contact())
+        if not (platform.page or platform.chat) or not platform.ticket or not platform.digest:
+            raise ValueError(
+                f"contacts.{PLATFORM}: give page or chat, ticket and digest: what nobody owns goes there"
+            )
+        if self.on_call is not None and self.on_call not in self.contacts:
+            raise ValueError(f"on_call: {self.on_call} is none of contacts: {', '.join(self.contacts)}")
+        if UNOWNED in self.contacts:
+            raise ValueError(f"contacts.{UNOWNED}: what nobody owns goes to {PLATFORM}")
+        if self.email is None and any(means.email for means in self._all()):
+            raise ValueError("email: a contact has an address, say which server takes it (smarthost, from)")
+        return self
+
+    def _all(self) -> list[Means]:
+        ways = [getattr(contact, way) for contact in self.contacts.values() for way in WAYS]
+        return [self.deadman, *(means for means in ways if means)]
+
+    def receiver(self, owner: str, way: Way) -> str | None:
+        """Return which receiver tells *owner* by *way*; None where page or chat is left out for the other."""
+        contact = self.contacts[owner]
+        given = contact.page or contact.chat if way in ("page", "chat") else getattr(contact, way)
+        holder = owner if given else PLATFORM
+        return f"{way}-{holder}" if getattr(self.contacts[holder], way) else None
+
+
+def alertmanager(alerting: Alerting, *, version: tuple[int, int] = OLDEST) -> str:
+    """Return the text of an Alertmanager configuration of *version* or later.
+
+    Raises:
+        ConfigurationError: A contact needs a later one; each is named.
+    """
+    receivers = _receivers(alerting)
+    faults = [
+        f"alerting: {name} is reached by {means.kind}, which needs Alertmanager {_shown(means.needs)}:"
+        f" write --alertmanager {_shown(means.needs)}, or another means"
+        for name, means in receivers.items()
+        if means.needs > version
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+    written = {"receivers": [_receiver(name, means) for name, means in receivers.items()]}
+    return "\n".join(
+        [
+            _HEAD,
+            _global(alerting),
+            _hours(alerting.hours),
+            _routes(alerting),
+            INHIBITION,
+            yaml.safe_dump(written, sort_keys=False, width=110, allow_unicode=True),
+        ]
+    )
+
+
+def _shown(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _receivers(alerting: Alerting) -> dict[str, Means]:
+    """Return the means behind each receiver, in the order of the contacts."""
+    platform = alerting.contacts[PLATFORM]
+    found: dict[str, Means | None] = {
+        "unowned-page": platform.page or platform.chat,
+        "unowned-ticket": platform.ticket,
+        "deadman": alerting.deadman,
+    }
+    for owner, contact in alerting.contacts.items():
+        found |= {f"{way}-{owner}": getattr(contact, way) for way in WAYS}
+    return {name: means for name, means in found.items() if means}
+
+
+# --- the text -----------------------------------------------------------------------------------
+
+_HEAD = """\
+# Written by `driftline alertmanager write` from driftline.yaml: change that one.
+#
+#   P1  page now                  P3  a ticket
+#   P2  page in business hours    P4  a daily digest
+#
+# Receivers are called after the way and the owner. What nobody owns, or an owner without a contact, comes as
+# "unowned-..." to whoever runs driftline.
+templates: ["driftline.tmpl"]
+"""
+
+INHIBITION = """\
+# A cause silences its symptoms. Labels absent on both sides count as equal, hence the `model!=""`.
+inhibit_rules:
+  # Of a model that is not heard, nothing else is known.
+  - source_matchers: ['alertname="ModelTelemetryAbsent"']
+    target_matchers: ['alertname!="ModelTelemetryAbsent"', 'model!=""']
+    equal: [model, environment]
+  # One dead sidecar of a hundred models is one message. A silent service is not a dead sidecar, and stays.
+  - source_matchers: ['alertname="DriftlineSidecarDown"']
+    target_matchers: ['alertname="ModelTelemetryAbsent"', 'cause="sidecar"']
+  # What the pipelines before a model did not deliver shows as drift, faults, volume and errors of it.
+  - source_matchers: ['category="upstream"', 'model!=""']
+    target_matchers: ['category=~"drift|quality|volume|performance"', 'model!=""']
+    equal: [model, environment]
+  # Whoever was paged needs no ticket about the same thing.
+  - source_matchers: ['priority=~"P1|P2"', 'model!=""']
+    target_matchers: ['priority=~"P3|P4"', 'model!=""']
+    equal: [model, environment, version, feature, category]
+  # The same: the one is about all versions, the other about one of them.
+  - source_matchers: ['alertname="ModelFeatureShift"']
+    target_matchers: ['alertname="ModelFeatureDrift"']
+    equal: [model, environment, feature]
+  # Many features at once are one cause, and one page. The ticket that lists them is still wanted: after a
+  # week a shift is its own last week, and only training tells.
+  - source_matchers: ['alertname="ModelDriftWidespread"']
+    target_matchers: ['alertname="ModelFeatureShift"']
+    equal: [model, environment]
+  # While a new version takes over, its data are new, too: what still differs afterwards is told then.
+  - source_matchers: ['alertname="ModelRolloutInProgress"']
+    target_matchers: ['category="drift"', 'priority=~"P3|P4"', 'model!=""']
+    equal: [model, environment]
+"""
+
+
+def _global(alerting: Alerting) -> str:
+    server = alerting.email
+    lines = ["global:", "  resolve_timeout: 10m"]
+    if server:
+        lines += [
+            f"  smtp_from: {json.dumps(server.from_)}",
+            f"  smtp_smarthost: {json.dumps(server.smarthost)}",
+            f"  smtp_require_tls: {json.dumps(server.require_tls)}",
+        ]
+        if server.username:
+            lines.append(f"  smtp_auth_username: {json.dumps(server.username)}")
+        if server.password_file:
+            lines.append(f"  smtp_auth_password_file: {json.dumps(server.password_file)}")
+    return "\n".join([*lines, ""])
+
+
+def _hours(hours: Hours) -> str:
+    return f"""\
+time_intervals:
+  - name: business-hours
+    time_intervals:
+      - weekdays: ["{hours.days}"]
+        times: [{{start_time: "{hours.start}", end_time: "{hours.end}"}}]
+        location: {hours.location}
+"""
+
+
+def _routes(alerting: Alerting) -> str:
+    owners = tuple(alerting.contacts)
+    elsewhere = [_matcher("environment", "=~", ".+"), _matcher("environment", "!~", *alerting.production)]
+
+    def each(*ways: Way, held: bool = False) -> list[str]:
+        found = [(owner, alerting.receiver(owner, way)) for owner in owners for way in ways]
+        return [_to(name, _matcher("owner", "=", owner), held=held) for owner, name in found if name]
+
+    def quiet(owner: str) -> str:
+        return alerting.receiver(owner, "chat") or str(alerting.receiver(owner, "ticket"))
+
+    return _ROUTES.format(
+        elsewhere=", ".join(elsewhere),
+        unknown=_matcher("owner", "!~", *owners),
+        nobodys_elsewhere=_to("unowned-ticket", *elsewhere, last=True),
+        quiet="\n".join(_to(quiet(owner), _matcher("owner", "=", owner)) for owner in owners),
+        p1="\n".join([*each("page", "chat"), *_everybody(alerting)]),
+        p2="\n".join([*each("page", held=True), *each("chat")]),
+        p3="\n".join(each("ticket")),
+        p4="\n".join(each("digest")),
+    )
+
+
+def _everybody(alerting: Alerting) -> list[str]:
+    """Return the routes by which a P1 of tier 1 reaches whoever runs driftline and is on call, each once."""
+    told = {
+        owner: {alerting.receiver(owner, "page"), alerting.receiver(owner, "chat")}
+        for owner in alerting.contacts
+    }
+    names = [name for name in (PLATFORM, alerting.on_call) if name]
+    also = dict.fromkeys(alerting.receiver(name, "page") or alerting.receiver(name, "chat") for name in names)
+    routes = []
+    for receiver in filter(None, also):
+        others = [owner for owner in told if receiver not in told[owner]]
+        if others:
+            routes.append(_to(receiver, _matcher("tier", "=", "1"), _matcher("owner", "=~", *others)))
+    return routes
+
+
+_ROUTES = """\
+route:
+  # Whatever no route below takes.
+  receiver: unowned-ticket
+  # One message is one incident: a model in an environment, however many of its features moved.
+  group_by: [model, environment]
+  # Long enough for a cause to arrive before the messages about its symptoms go out.
+  group_wait: 45s
+  group_interval: 5m
+  repeat_interval: 12h
+  routes:
+    - matchers: ['alertname="DriftlineWatchdog"']
+      receiver: deadman
+      group_wait: 0s
+      group_interval: 1m
+      repeat_interval: 1m
+
+    # Before the priorities, or a ticket without an owner would wait in a queue that nobody reads.
+    - matchers: [{unknown}]
+      receiver: unowned-ticket
+      routes:
+{nobodys_elsewhere}
+        - {{matchers: ['priority="P1"'], receiver: unowned-page}}
+        - {{matchers: ['priority="P2"'], receiver: unowned-page, active_time_intervals: [business-hours], continue: true}}
+        - {{matchers: ['priority="P2"'], receiver: unowned-ticket}}
+
+    # Nobody is woken for what is not production. An alert without an environment, such as
+    # DriftlineSidecarDown, would match the second matcher alone, and be lost in the chat.
+    - matchers: [{elsewhere}]
+      group_wait: 5m
+      repeat_interval: 3d
+      routes:
+{quiet}
+
+    - matchers: ['priority="P1"']
+      repeat_interval: 1h
+      routes:
+{p1}
+
+    # The chat at once, the pager held overnight and let go in the morning if it still fires.
+    - matchers: ['priority="P2"']
+      routes:
+{p2}
+
+    - matchers: ['priority="P3"']
+      group_wait: 15m
+      group_interval: 1h
+      repeat_interval: 7d
+      routes:
+{p3}
+
+    - matchers: ['priority="P4"']
+      group_by: [owner]
+      group_wait: 1h
+      group_interval: 1d
+      repeat_interval: 30d
+      routes:
+{p4}
+"""
+
+
+def _matcher(label: str, operator: str, *values: str) -> str:
+    """Return a matcher as YAML text; several values are alternatives of a regular expression."""
+    value = values[0]
+    if operator in ("=~", "!~") and value != ".+":
+        value = "|".join(map(_escaped, values))
+    text = f"{label}{operator}{json.dumps(value, ensure_ascii=False)}".replace("'", "''")
+    return f"'{text}'"
+
+
+def _escaped(value: str) -> str:
+    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", value)
+
+
+def _to(receiver: str, *matchers: str, held: bool = False, last: bool = False) -> str:
+    """Return a route; what fits it may fit the next ones of its level, too, unless it is the *last*."""
+    more = ", active_time_intervals: [business-hours]" if held else ""
+    more += "" if last else ", continue: true"
+    name = receiver if re.fullmatch(r"[\w-]+", receiver) else json.dumps(receiver, ensure_ascii=False)
+    return f"        - {{matchers: [{', '.join(matchers)}], receiver: {name}{more}}}"
+
+
+def _receiver(name: str, means: Means) -> dict[str, Any]:
+    """Return a receiver as Alertmanager's configuration has it."""
+    kind, body = _KINDS[means.kind](getattr(means, means.kind))
+    if name == "deadman":
+        body["send_resolved"] = False
+    return {"name": name, kind: [body]}
+
+
+_TITLE, _TEXT = '{{ template "driftline.title" . }}', '{{ template "driftline.text" . }}'
+_DASHBOARD = '{{ template "driftline.dashboard" . }}'
+
+
+def _pagerduty(means: PagerDuty) -> tuple[str, dict[str, Any]]:
+    return "pagerduty_configs", {
+        "routing_key_file": means.routing_key_file,
+        "description": _TITLE,
+        "severity": '{{ template "driftline.severity" . }}',
+        "client": "driftline",
+        "client_url": _DASHBOARD,
+        "component": "{{ .CommonLabels.model }}",
+        "group": "{{ .CommonLabels.environment }}",
+        "details": {"what": _TEXT},
+    }
+
+
+def _slack(means: Slack) -> tuple[str, dict[str, Any]]:
+    return "slack_configs", {
+        "api_url_file": means.api_url_file,
+        "channel": means.channel,
+        "send_resolved": True,
+        "title": _TITLE,
+        "title_link": _DASHBOARD,
+        "text": _TEXT,
+        "fallback": _TITLE,
+    }
+
+
+def _teams(means: Teams) -> tuple[str, dict[str, Any]]:
+    return "msteamsv2_configs", {
+        "webhook_url_file": means.webhook_url_file,
+        "title": _TITLE,
+        "text": _TEXT,
+    }
+
+
+def _jira(means: Jira) -> tuple[str, dict[str, Any]]:
+    by_user = {"basic_auth": {"username": means.user, "password_file": means.token_file}}
+    by_token = {"authorization": {"credentials_file": means.token_file}}
+    given = {
+        key: getattr(means, key)
+        for key in ("resolve_transition", "reopen_transition")
+        if getattr(means, key) is not None
+    }
+    return "jira_configs", {
+        "api_url": means.api_url,
+        "project": means.project,
+        "issue_type": means.issue_type,
+        "summary": _TITLE,
+        "description": _TEXT,
+        "labels": ["driftline"],
+        **given,
+        "http_config": by_user if means.user else by_token,
+    }
+
+
+def _email(means: Email) -> tuple[str, dict[str, Any]]:
+    return "email_configs", {
+        "to": means.to,
+        "send_resolved": True,
+        "headers": {"Subject": _TITLE},
+        "text": _TEXT,
+        "html": '{{ template "driftline.html" . }}',
+    }
+
+
+def _webhook(means: Webhook) -> tuple[str, dict[str, Any]]:
+    body: dict[str, Any] = {"url": means.url} if means.url else {"url_file": means.url_file}
+    if means.token_file:
+        body["http_config"] = {"authorization": {"credentials_file": means.token_file}}
+    return "webhook_configs", body
+
+
+_KINDS: dict[str, Callable[[Any], tuple[str, dict[str, Any]]]] = {
+    "pagerduty": _pagerduty,
+    "slack": _slack,
+    "teams": _teams,
+    "jira": _jira,
+    "email": _email,
+    "webhook": _webhook,
+}
