@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from driftline.histogram import Histogram, fold
 from driftline.names import FAULTS, MISSING
 from driftline.statistics import ON_FINE, ON_FOLD
 from driftline.statistics.chi_square import chi_square, p_value
+from driftline.statistics.false_discovery import adjusted
 from driftline.statistics.overdispersion import MIN_PANES, overdispersion
-from driftline.statistics.shares import sum_of
+from driftline.statistics.shares import stddev_of, sum_of
 from driftline.window import Counts
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from driftline.columns import Column
     from driftline.window import Window
 
+SMALLEST_STDDEV = 1e-250
+LARGEST_SUM = 1e30
+"""Of one batch, from the centre of a bin; beyond, only the bin is known: a hundred million batches add up."""
 DEFAULT_STATISTICS = ("psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein")
 
 
@@ -39,7 +44,9 @@ class DriftScore:
         scores: Drift score by statistic.
         overdispersion: phi of the window's panes; None where it cannot be told yet.
         p_value: How often chance alone moves a feature so far; None while there is no phi.
+        q_value: The p value adjusted for the number of features that are looked at.
         mean: Of the window's values, cut to the baseline's range; None for categories.
+        stddev: Their standard deviation between the means of the fine bins; None alike.
     """
 
     feature: str
@@ -47,7 +54,9 @@ class DriftScore:
     scores: Mapping[str, float]
     overdispersion: float | None
     p_value: float | None
-    mean: float | None
+    q_value: float | None = None
+    mean: float | None = None
+    stddev: float | None = None
 
 
 class Layout:
@@ -76,9 +85,17 @@ class Layout:
         folds = [feature.fold + start for feature, start in zip(self.features, first, strict=False)]
         self.fold = np.concatenate(folds) if folds else np.empty(0, np.intp)
         self.centres = np.concatenate([_centres(feature) for feature in self.features] or [np.empty(0)])
-        self._on_fold = _groups(self.features, lambda f: len(f.bins), self.bin_slices, _folded)
-        numbers = [f if len(f.edges) else None for f in self.features]
-        self._on_fine = _groups(numbers, lambda f: f.fine, self.slices, _fine)
+        # Scores are taken in standard deviations from the baseline's mean: so nothing is lost of 1e15 + 0.1,
+        # and nothing overflows of 1e300.
+        self._means = np.array([feature.mean for feature in self.features])
+        self._units = np.array([_unit(feature) for feature in self.features])
+        means, units = np.repeat(self._means, sizes), np.repeat(self._units, sizes)
+        self._offsets = ((self.centres / 2 - means / 2) / (units / 2)).clip(-LARGEST_SUM, LARGEST_SUM)
+        self._fine_units = units
+        folded = map(_folded, self.features)
+        self._on_fold = _groups(zip(range(len(bins)), self.bin_slices, folded, strict=True))
+        numbers = [number for number, feature in enumerate(self.features) if len(feature.edges)]
+        self._on_fine = _groups((number, self.slices[number], self._fine(number)) for number in numbers)
         self.table = [(f.name, f.fine, _same(f)) for f in self.features]
         told = json.dumps([baseline.id, self.table])
         self.id = hashlib.sha256(told.encode()).hexdigest()[:12]
@@ -114,7 +131,7 @@ class Layout:
         def carry(counts: Counts) -> Counts:
             carried = self.empty()
             carried.values[to] = counts.values[of]
-            carried.sums[to] = counts.sums[of] + counts.values[of] * moved
+            carried.sums[to] = _bounded(counts.sums[of] + counts.values[of] * moved)
             carried.faults[rows_here] = counts.faults[rows_there]
             carried.rows = counts.rows
             return carried
@@ -138,7 +155,8 @@ class Layout:
             counts.values[place] = found.values
             counts.sums[place] = found.sums
             counts.faults[number] = found.faults
-        counts.sums -= counts.values * self.centres
+        with np.errstate(over="ignore", invalid="ignore"):
+            counts.sums = _bounded(counts.sums - counts.values * self.centres)
         return counts
 
     def folded(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -158,7 +176,7 @@ class Layout:
         will not become more, from *pieces* of its rows, shape (pieces, folded bins).
         """
         merged = window.merged()
-        sums = merged.sums + merged.values * self.centres
+        sums = merged.sums / self._fine_units + merged.values * self._offsets
         folded, panes = self.folded(merged.values), self.folded(window.closed())
         if len(panes) < MIN_PANES and pieces is not None:
             panes = pieces
@@ -177,20 +195,32 @@ class Layout:
                     {name: float(score[row]) for name, score in scores.items()},
                     None if np.isnan(phi[row]) else float(phi[row]),
                     None if chance is None or np.isnan(chance[row]) else float(chance[row]),
-                    None,
                 )
         for group in self._on_fine if statistics else ():
             here = group.holding(merged.values)
             places = group.places[here]
             expected = group.expected(here)
             observed = Histogram(expected.edges, merged.values[places], sums[places])
-            scores = {name: ON_FINE[name](expected, observed) for name in statistics if name in ON_FINE}
-            means = sum_of(observed) / observed.total
+            scores = {n: ON_FINE[n](expected, observed).tolist() for n in statistics if n in ON_FINE}
+            units = self._units[group.numbers[here]]
+            means = self._means[group.numbers[here]] + units * (sum_of(observed) / observed.total)
+            stddevs = units * stddev_of(observed)
             for row, number in enumerate(group.numbers[here].tolist()):
-                ordered = {name: float(score[row]) for name, score in scores.items()}
+                ordered = {name: score[row] for name, score in scores.items() if not math.isnan(score[row])}
                 plain = found[number]
-                found[number] = replace(plain, scores={**plain.scores, **ordered}, mean=float(means[row]))
-        return [found[number] for number in sorted(found)]
+                found[number] = replace(
+                    plain,
+                    scores={**plain.scores, **ordered},
+                    mean=float(means[row]),
+                    stddev=float(stddevs[row]),
+                )
+        return _adjusted([found[number] for number in sorted(found)])
+
+    def _fine(self, number: int) -> Histogram:
+        """Return the fine bins of a baseline, their sums in its standard deviations from its mean."""
+        feature = self.features[number]
+        sums = feature.counts * self._offsets[self.slices[number]]
+        return Histogram(feature.edges, feature.counts, sums, 1.0)
 
 
 class _Group:
@@ -220,27 +250,17 @@ class _Group:
         return Histogram(self._edges[here], self._counts[here], self._sums[here], self._stddev[here])
 
 
-def _groups(
-    features: Sequence[FeatureBaseline | None],
-    bins: Callable[[FeatureBaseline], int],
-    slices: Sequence[slice],
-    baseline: Callable[[FeatureBaseline], Histogram],
-) -> list[_Group]:
-    members: dict[int, list[tuple[int, slice, Histogram]]] = {}
-    for number, feature in enumerate(features):
-        if feature is not None:
-            members.setdefault(bins(feature), []).append((number, slices[number], baseline(feature)))
-    return [_Group(group) for group in members.values()]
+def _groups(members: Iterable[tuple[int, slice, Histogram]]) -> list[_Group]:
+    of_size: dict[int, list[tuple[int, slice, Histogram]]] = {}
+    for member in members:
+        of_size.setdefault(len(member[2].counts), []).append(member)
+    return [_Group(group) for group in of_size.values()]
 
 
 def _folded(feature: FeatureBaseline) -> Histogram:
     """Return the fold of a baseline as a histogram: once folded, bins are told by their number."""
     bins = len(feature.bins)
     return Histogram(np.arange(bins + 1.0), fold(feature.counts, feature.fold, bins), np.zeros(bins), 0.0)
-
-
-def _fine(feature: FeatureBaseline) -> Histogram:
-    return Histogram(feature.edges, feature.counts, feature.sums, feature.stddev)
 
 
 def _chance(
@@ -257,6 +277,25 @@ def _same(feature: FeatureBaseline) -> str:
     """Return what is equal for features whose fine bins are the same."""
     content = feature.edges.tobytes() + json.dumps([feature.kind, feature.categories]).encode()
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _adjusted(scores: list[DriftScore]) -> list[DriftScore]:
+    """Return *scores* with the p values adjusted for their number, where there are some."""
+    p_values = [score.p_value for score in scores if score.p_value is not None]
+    q_values = iter(adjusted(np.array(p_values)).tolist())
+    return [replace(s, q_value=next(q_values)) if s.p_value is not None else s for s in scores]
+
+
+def _bounded(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return *sums* as panes, which keep float32, can hold them; what is no number is 0."""
+    if np.abs(sums).max(initial=0.0) <= LARGEST_SUM:
+        return sums
+    return np.nan_to_num(sums, nan=0.0).clip(-LARGEST_SUM, LARGEST_SUM)
+
+
+def _unit(feature: FeatureBaseline) -> float:
+    """Return the standard deviation of a baseline; 1 where it is constant, or so small that 1 / it is no number."""
+    return feature.stddev if feature.stddev > SMALLEST_STDDEV else 1.0
 
 
 def _centres(feature: FeatureBaseline) -> NDArray[np.float64]:

@@ -208,6 +208,14 @@ LOCAL_MEAN = Series(
     "driftline_sidecar_feature_mean", "gauge", (*MODEL, "feature", "window"),
     "Mean of the values in a window, cut to the baseline's range.",
 )  # fmt: skip
+LOCAL_Q_VALUE = Series(
+    "driftline_sidecar_feature_q_value", "gauge", (*MODEL, "feature", "window"),
+    "The p value adjusted for the number of features that are looked at (Benjamini and Hochberg).",
+)  # fmt: skip
+LOCAL_STDDEV = Series(
+    "driftline_sidecar_feature_stddev", "gauge", (*MODEL, "feature", "window"),
+    "Standard deviation of the values in a window, cut to the baseline's range, between the means of the fine bins.",
+)  # fmt: skip
 LOCAL_WINDOW_ROWS = Series(
     "driftline_sidecar_window_rows", "gauge", (*MODEL, "window"), "Rows in a window of this sidecar.",
 )  # fmt: skip
@@ -264,7 +272,8 @@ RELOADS = Series(
 BUILD_INFO = Series("driftline_sidecar_build_info", "gauge", ("version", "python"), "1.")
 
 LOCAL_SERIES = (
-    LOCAL_DRIFT, LOCAL_P_VALUE, LOCAL_MEAN, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_FILL, BATCHES, ROWS, REJECTED, DROPPED, REQUESTS,
+    LOCAL_DRIFT, LOCAL_P_VALUE, LOCAL_Q_VALUE, LOCAL_MEAN, LOCAL_STDDEV, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_FILL,
+    BATCHES, ROWS, REJECTED, DROPPED, REQUESTS,
     SENDER_DROPPED, SENDER_LOST, TASK_DIFFERS, ENVIRONMENT_DIFFERS, BYTES_IN_FLIGHT, TICK_SECONDS,
     SCRAPE_SECONDS, STATE_AGE, STATE_ERRORS, RELOADS, BUILD_INFO,
 )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
-from scipy.stats import chi2_contingency, f, ks_2samp, wasserstein_distance
+from scipy.stats import chi2_contingency, f, false_discovery_control, ks_2samp, wasserstein_distance
 
 HERE = Path(__file__).parent
 
@@ -57,6 +57,16 @@ def mean_shift(case):
     return (observed - expected) / case["stddev"]
 
 
+def variance(case, side):
+    mean = np.average(means(case, side), weights=case[side])
+    return np.average((means(case, side) - mean) ** 2, weights=case[side])
+
+
+def variance_ratio(case):  # by hand: scipy has none; None where there is no ratio to a constant
+    before = variance(case, "expected")
+    return variance(case, "observed") / before if before else None
+
+
 STATISTICS = {
     "psi": psi,
     "jensen_shannon": lambda case: jensenshannon(*shares(case), base=2),
@@ -67,6 +77,7 @@ STATISTICS = {
     "kolmogorov_smirnov": kolmogorov_smirnov,
     "wasserstein": wasserstein,
     "mean_shift": mean_shift,
+    "variance_ratio": variance_ratio,
 }
 
 
@@ -113,12 +124,19 @@ def main():
     rng = np.random.default_rng(20261120)
     made = list(cases(rng))
     for case in made:
-        case["scores"] = {name: float(statistic(case)) for name, statistic in STATISTICS.items()}
+        scores = {name: statistic(case) for name, statistic in STATISTICS.items()}
+        case["scores"] = {name: None if score is None else float(score) for name, score in scores.items()}
     write("statistics", cases=made)
     tables = [rng.multinomial(200, rng.dirichlet(np.ones(bins) * 50), 12) for bins in (2, 5, 10)]
     tables += [rng.multinomial(10, np.ones(10) / 10, 24) * 20]
     write("overdispersion", cases=[{"panes": t.tolist(), "value": float(overdispersion(t))} for t in tables])
     arguments = [(40.0, 3, 1.0, 12), (40.0, 3, 20.0, 12), (9.0, 10, 1.0, 8), (300.0, 10, 2.5, 24)]
+    families = [rng.uniform(0, 1, number) ** 3 for number in (1, 2, 10, 100)]
+    families += [np.array([0.2, 0.01, 0.01, 1.0, 0.0])]
+    write(
+        "false_discovery",
+        cases=[{"p_values": p.tolist(), "value": false_discovery_control(p).tolist()} for p in families],
+    )
     write("p_value", cases=[{"arguments": a, "value": float(p_value(*a))} for a in arguments])
 
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from driftline.errors import EdgesDiffer, EmptyHistogram
 from driftline.histogram import Histogram
 from driftline.statistics import ON_FOLD, STATISTICS
+from driftline.statistics.false_discovery import adjusted
 from driftline.statistics.overdispersion import overdispersion
 from driftline.statistics.shares import proportions
 
@@ -35,6 +36,9 @@ def histogram(values, offset=0.5):
 def test_finite_and_never_negative(statistic, pair):
     """Empty bins, few rows and huge counts all give a finite score; only the mean's shift has a sign."""
     score = statistic(histogram(pair[0]), histogram(pair[1]))
+    if statistic is STATISTICS["variance_ratio"] and np.count_nonzero(pair[0]) == 1:
+        assert np.isnan(score), "there is no ratio to a constant"
+        return
     assert np.isfinite(score)
     assert score >= -1e-12 or statistic is STATISTICS["mean_shift"]
 
@@ -51,7 +55,12 @@ def test_a_distance_is_at_most_one(name, pair):
 def test_nothing_on_itself(statistic, values):
     """A histogram has not drifted from itself; what the smoothing of small counts leaves goes with their number."""
     many = histogram([count * 10**9 for count in values])
-    assert abs(statistic(many, many)) <= 1e-3
+    if statistic is STATISTICS["variance_ratio"]:
+        assert statistic(many, many) == pytest.approx(
+            1.0 if np.count_nonzero(values) > 1 else np.nan, nan_ok=True
+        )
+    else:
+        assert abs(statistic(many, many)) <= 1e-3
 
 
 @on_fold
@@ -60,6 +69,17 @@ def test_the_order_of_bins_means_nothing_to_the_fold(statistic, pair):
     """Turning both histograms around changes no score of the fold: categories have no order."""
     turned = [histogram(values[::-1]) for values in pair]
     assert statistic(*turned) == pytest.approx(statistic(histogram(pair[0]), histogram(pair[1])), abs=1e-9)
+
+
+@given(pair=counts, times=st.floats(0.01, 100))
+def test_the_variance_follows_the_spread(pair, times):
+    """All distances from the mean a given times as large: the variance is so many times squared."""
+    expected = histogram(pair[0])
+    assume(np.count_nonzero(pair[0]) > 1)
+    mean = expected.sums.sum() / expected.total
+    sums = expected.counts * mean + (expected.sums - expected.counts * mean) * times
+    wider = Histogram(expected.edges, expected.counts, sums, stddev=2.0)
+    assert STATISTICS["variance_ratio"](expected, wider) == pytest.approx(times**2, rel=1e-6)
 
 
 @given(pair=counts, offset=st.floats(0, 1))
@@ -142,7 +162,16 @@ def test_many_features_score_as_each_does_alone(statistic, pairs):
         for side in (0, 1)
     ]
     wanted = [statistic(*each) for each in alone]
-    assert statistic(*stacked) == pytest.approx(np.array(wanted), rel=1e-9, abs=1e-9)
+    assert statistic(*stacked) == pytest.approx(np.array(wanted), rel=1e-9, abs=1e-9, nan_ok=True)
+
+
+@given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=50).map(np.array))
+def test_adjusted_p_values_keep_their_order_and_are_never_smaller(p_values):
+    """What looks at many features asks more of each, and ranks them as before."""
+    found = adjusted(p_values)
+    assert ((p_values <= found) & (found <= 1)).all()
+    assert (np.diff(found[np.argsort(p_values)]) >= 0).all()
+    assert adjusted(p_values[::-1]) == pytest.approx(found[::-1])
 
 
 @given(seed=st.integers(0, 1000))

@@ -234,10 +234,13 @@ class Exposition:
                 for statistic, value in score.scores.items()
             ],
         )
-        for series, values in (
-            (names.LOCAL_P_VALUE, ((labels, score.p_value) for labels, score in scores if score.scores)),
-            (names.LOCAL_MEAN, ((labels, score.mean) for labels, score in scores if score.scores)),
+        for series, field in (
+            (names.LOCAL_P_VALUE, "p_value"),
+            (names.LOCAL_Q_VALUE, "q_value"),
+            (names.LOCAL_MEAN, "mean"),
+            (names.LOCAL_STDDEV, "stddev"),
         ):
+            values = ((labels, getattr(score, field)) for labels, score in scores if score.scores)
             yield series, [f"{series.name}{{{labels}}} {v!r}" for labels, v in values if v is not None]
         yield (
             names.LOCAL_WINDOW_ROWS,

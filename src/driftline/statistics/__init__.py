@@ -12,6 +12,7 @@ from driftline.statistics.l_infinity import l_infinity
 from driftline.statistics.mean_shift import mean_shift
 from driftline.statistics.psi import psi
 from driftline.statistics.total_variation import total_variation
+from driftline.statistics.variance_ratio import variance_ratio
 from driftline.statistics.wasserstein import wasserstein
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ ON_FINE: dict[str, Statistic] = {
     "kolmogorov_smirnov": kolmogorov_smirnov,
     "wasserstein": wasserstein,
     "mean_shift": mean_shift,
+    "variance_ratio": variance_ratio,
 }
 """The same on the fine bins and their sums, for what has an order: numbers and lengths of text."""
 

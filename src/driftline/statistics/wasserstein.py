@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from driftline.statistics.shares import comparable, in_stddevs
+from driftline.statistics.shares import comparable, in_stddevs, means_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from driftline.histogram import Histogram
 
 
@@ -49,18 +47,10 @@ def wasserstein(expected: Histogram, observed: Histogram) -> Any:
         C. Villani, Optimal Transport, Old and New, chapter 6, 2009.
     """
     comparable(expected, observed)
-    places = np.concatenate((_means(expected), _means(observed)), axis=-1)
+    places = np.concatenate((means_of(expected), means_of(observed)), axis=-1)
     gains = observed.counts / observed.total[..., None]
     shares = np.concatenate((-expected.counts / expected.total[..., None], gains), axis=-1)
     order = np.argsort(places, axis=-1, kind="stable")
     gaps = np.cumsum(np.take_along_axis(shares, order, axis=-1), axis=-1)[..., :-1]
     steps = np.diff(np.take_along_axis(places, order, axis=-1), axis=-1)
     return in_stddevs(np.sum(np.abs(gaps) * steps, axis=-1), expected)
-
-
-def _means(histogram: Histogram) -> NDArray[np.float64]:
-    """Return the mean of each bin's values; of an empty bin, which weighs nothing, any number."""
-    means = np.zeros(histogram.counts.shape)
-    if histogram.sums is not None:
-        np.divide(histogram.sums, histogram.counts, out=means, where=histogram.counts > 0)
-    return means
