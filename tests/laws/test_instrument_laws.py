@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import driftline
 from driftline.columns import Coded
 from driftline.instrumentation import process
-from driftline.instrumentation.inputs import columns, read_features
+from driftline.instrumentation.inputs import read_features
+from driftline.instrumentation.parts import columns
 from driftline.instrumentation.recorder import Recorder, sample
 from driftline.instrumentation.settings import Settings
 from otlp_receiver import Receiver

@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import driftline
 from driftline import names
-from driftline.instrumentation import problems, recorder
+from driftline.instrumentation import durations, problems, process, recorder
 from otlp_receiver import Receiver
 
 
@@ -51,10 +51,11 @@ def points(monkeypatch):
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
     monkeypatch.setattr(metrics, "get_meter", provider.get_meter)
-    for made in (recorder._duration, problems._counter):
+    for made in (durations.histogram, problems._counter):
         made.cache_clear()
 
     def read():
+        driftline.flush()
         data = reader.get_metrics_data()
         if data is None:
             return {}
@@ -63,7 +64,7 @@ def points(monkeypatch):
 
     yield read
     provider.shutdown()
-    for made in (recorder._duration, problems._counter):
+    for made in (durations.histogram, problems._counter):
         made.cache_clear()
 
 
@@ -127,6 +128,34 @@ def test_duration(receiver, points):
     assert good.explicit_bounds == names.DURATION_BOUNDS
 
 
+def test_duration_knows_its_span(receiver, spans, points):
+    """A duration is an exemplar of the span it was measured in, though another thread records it."""
+    with driftline.observe("fraud", "1", {"a": 1}):
+        pass
+    ((point,), (span,)) = points()[names.METRIC_DURATION], spans.get_finished_spans()
+    (exemplar,) = point.exemplars
+    assert (exemplar.trace_id, exemplar.span_id) == (span.context.trace_id, span.context.span_id)
+
+
+def test_durations_while_the_sender_is_held_up(receiver, points, monkeypatch):
+    """Durations of a receiver's silence are bounded in memory, and none is lost."""
+    monkeypatch.setattr(durations, "WAITING", 3)
+    receiver.gate.clear()
+    for _ in range(2):
+        with driftline.observe("fraud", "1", {"a": 1}):
+            pass
+    assert not driftline.flush(0)
+    assert receiver.asked.wait(10)
+    for _ in range(10):
+        with driftline.observe("fraud", "1", {"a": 1}):
+            pass
+    (running,) = (outlet.sender for outlet in process._outlets.values() if outlet.sender is not None)
+    assert len(running.durations._waiting) == 3
+    receiver.gate.set()
+    (point,) = points()[names.METRIC_DURATION]
+    assert point.count == 12
+
+
 def test_outputs(receiver):
     """Prediction and scores by class are columns of their own."""
     with driftline.observe("fraud", "1", {"a": 1}, task="classification") as call:
@@ -179,7 +208,7 @@ def test_nothing_is_consumed(receiver, points, caplog):
         (np.zeros((2, 2)), [1.0, 2.0, 3.0], "3 values for 2 rows of features"),
         (np.zeros((2, 2)), object(), "an output of m is not sent: builtins.object is not understood"),
         (np.zeros((2, 2, 2)), [1.0, 2.0], "an array of 3 dimensions is not understood"),
-        ({}, 1.0, "an empty dictionary is not understood"),
+        ({}, 1.0, "an empty dictionary holds no row"),
         ({"a": 1.0, "@prediction": 2.0}, 1.0, "feature '@prediction' is not sent"),
     ],
 )
@@ -276,7 +305,7 @@ def test_nothing_of_ours_reaches_the_caller(receiver, monkeypatch, part):
         monkeypatch.setattr(trace, "get_tracer", lambda *_: Broken())
         model = driftline.instrument(linear, name="m", version="1")
     if part in ("meter", "all"):
-        monkeypatch.setattr(recorder, "_duration", fail)
+        monkeypatch.setattr(durations, "histogram", fail)
         monkeypatch.setattr(problems, "_counter", fail)
     if part in ("buffer", "all"):
         monkeypatch.setattr("driftline.instrumentation.buffer.Buffer.reserve", fail)
@@ -287,7 +316,7 @@ def test_nothing_of_ours_reaches_the_caller(receiver, monkeypatch, part):
         monkeypatch.setattr("http.client.HTTPConnection.request", fail)
     if part in ("span end", "all"):
         monkeypatch.setattr(trace, "set_span_in_context", fail)
-        monkeypatch.setattr(recorder, "_end_span", fail)
+        monkeypatch.setattr(recorder.Call, "_end_span", fail)
     x = np.random.default_rng(0).random((20, 4))
     before = context.get_current()
     for _ in range(3):

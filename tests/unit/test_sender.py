@@ -225,6 +225,21 @@ def test_nobody_waits(receiver, monkeypatch, rows, calls):
     assert max(value for value in seen if value is not None) > 0.9 * calls
 
 
+def test_latency_of_a_sampled_call(receiver):
+    """A call of which some rows are kept has its latency, once, whichever rows they are."""
+    recorder = Recorder("m", "1", settings=Settings(endpoint=receiver.endpoint))
+    buffer = recorder.outlet.open().buffer
+    buffer.reserve(1, 4 << 20)  # half full
+    for _ in range(20):
+        with recorder.call(np.arange(50.0).reshape(-1, 1)):
+            pass
+    assert driftline.flush(10)
+    firsts = [value for value in receiver.values("@latency") if value is not None]
+    assert receiver.batches[0].sample_rate < 1
+    assert len(firsts) == 20
+    assert receiver.rows() < 1000
+
+
 def test_five_million_rows(receiver):
     """A huge call is thinned before it is copied: bounded memory, all of it represented, its rate stated."""
     features = np.broadcast_to(np.arange(5_000_000.0)[:, np.newaxis], (5_000_000, 50))

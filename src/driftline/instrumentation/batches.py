@@ -10,7 +10,7 @@ import numpy as np
 
 from driftline import names
 from driftline.columns import Coded
-from driftline.instrumentation.inputs import columns
+from driftline.instrumentation.parts import columns
 from driftline.instrumentation.problems import problem
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from driftline.instrumentation.inputs import Part
+    from driftline.instrumentation.parts import Part
 
 CAPACITY = 8 << 20
 FULL_ROWS = 2048  # twice as many hold the GIL for more than a millisecond when they are encoded
@@ -47,7 +47,7 @@ class Entry:
         rate: The share of rows that was to be kept.
         size: The bytes that were reserved for it.
         parts: Features, prediction, score; None for what there is not.
-        seconds: What the call took; NaN when its first row was not kept.
+        seconds: What the call took; it stands on the first of the kept rows.
         error: The type of the exception that ended it, or None.
     """
 
@@ -106,32 +106,36 @@ class Buffer:
         room at all. Once the rows are drawn, what was reserved too much is released.
         """
         size = int(rows * row_bytes)
-        rate = 1.0
         limit = self._capacity / 2
         with self._lock:
+            if self._used + size <= limit:
+                self._used += size
+                return 1.0, size
+            rate = 1.0
             while self._used + size * rate > limit:
                 rate /= 2
                 limit += self._capacity / (2 * HALVINGS)
                 if limit > self._capacity:
                     return 0.0, 0
-            if rate < 1:
-                size = int(size * rate)
+            size = int(size * rate)
             self._used += size
         return rate, size
 
     def add(self, entry: Entry, seen: int) -> bool:
         """Queue *entry*, kept of a call of *seen* rows; False when there are too many models."""
+        rows, model = entry.rows, entry.model
         with self._lock:
-            queue = self._queue(entry.model)
+            queue = self._queues.get(model.key) or self._queue(model)
             if queue is None:
                 self._used -= entry.size
                 return False
             queue.entries.append(entry)
-            queue.rows += entry.rows
+            queue.rows += rows
             queue.size += entry.size
-            queue.dropped += seen - entry.rows
-            if entry.error is not None:
-                queue.failed += seen - entry.rows
+            if seen != rows:
+                queue.dropped += seen - rows
+                if entry.error is not None:
+                    queue.failed += seen - rows
             full = queue.rows >= FULL_ROWS or queue.size >= FULL_BYTES
         if full and not self._wake.is_set():
             self._wake.set()

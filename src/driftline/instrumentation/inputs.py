@@ -1,196 +1,46 @@
-"""What callers hand to a model and get from it, as columns.
+"""What callers hand to a model and get from it, recognised as parts without being copied or consumed.
 
-On the service's thread a value is only recognised and copied (:func:`read_features`, ``own``); turning
-the copies of many calls into columns is the sender's work (:func:`columns`). Pandas is recognised by
-its shape and never imported.
+Other libraries are known by the names of their modules and by their shapes, and never imported.
 """
 
-# ruff: noqa: D102 - the methods of a part are documented once, where Part declares them
 from __future__ import annotations
 
-import sys
 from functools import lru_cache
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from driftline import names
-from driftline.columns import Coded, Column, category_text, of
+from driftline.columns import Column, category_text, of
+from driftline.instrumentation.parts import (
+    Columns,
+    Frame,
+    Matrix,
+    Part,
+    Records,
+    Row,
+    Single,
+    Sparse,
+    Table,
+    Unreadable,
+    is_series,
+    plain_column,
+    unnamed,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    Kept = NDArray[np.intp] | None
-    """The rows that are kept, by rising index; None for all of them."""
+    from driftline.instrumentation.parts import Kept
 
-OBJECT_BYTES = 40  # a pointer and a small Python object, such as a float
-_SCALARS = (float, str, int, bool, np.generic, type(None), bytes, complex)  # the commonest first
+SCALARS = (float, str, int, bool, np.generic, type(None), bytes, complex)  # the commonest first
 _LISTS = (list, tuple)
-
-
-class Part(Protocol):
-    """Some columns of one call: first the caller's own object, after :meth:`own` a copy of it."""
-
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        """The columns' names; None for ``x0``, ``x1``, ..."""
-
-    @property
-    def rows(self) -> int:
-        """How many rows the call has."""
-
-    @property
-    def row_bytes(self) -> int:
-        """Roughly what the copy of a row costs; how long its text is takes too long to ask."""
-
-    def own(self, kept: Kept) -> None:
-        """Replace the caller's object by a copy of its *kept* rows."""
-
-    def layout(self) -> Hashable:
-        """What parts must have in common to be joined."""
-
-    @staticmethod
-    def join(parts: Sequence[Any]) -> dict[str, Column]:
-        """Return the columns of all *parts*, which share one layout, one below the other."""
-
-
-class Matrix:
-    """A two-dimensional array, one column a feature."""
-
-    __slots__ = ("names", "rows", "values")
-
-    def __init__(self, columns: tuple[str, ...] | None, values: NDArray[Any]) -> None:
-        self.names = columns
-        self.values = values
-        self.rows = len(values)
-
-    @property
-    def row_bytes(self) -> int:
-        width: int = self.values.shape[1]
-        return width * (OBJECT_BYTES if self.values.dtype.hasobject else self.values.itemsize)
-
-    def own(self, kept: Kept) -> None:
-        self.values = self.values.copy() if kept is None else self.values[kept]
-
-    def layout(self) -> Hashable:
-        return self.names, self.values.shape[1], self.values.dtype
-
-    @staticmethod
-    def join(parts: Sequence[Matrix]) -> dict[str, Column]:
-        values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
-        by_column = np.ascontiguousarray(values.T)
-        return dict(zip(parts[0].names or _unnamed(len(by_column)), map(_column, by_column), strict=True))
-
-
-class Records:
-    """Rows of Python objects, each with one value a column."""
-
-    __slots__ = ("items", "names", "rows")
-
-    def __init__(self, columns: tuple[str, ...], items: Sequence[Any]) -> None:
-        self.names = columns
-        self.items = items
-        self.rows = len(items)
-
-    @property
-    def row_bytes(self) -> int:
-        return OBJECT_BYTES * len(self.names)
-
-    def own(self, kept: Kept) -> None:
-        items = self.items if kept is None else [self.items[row] for row in kept]
-        if items and isinstance(items[0], dict):
-            self.names = tuple(dict.fromkeys(chain.from_iterable(items)))
-            items = [map(item.get, self.names) for item in items]
-        self.items = list(map(tuple, items))
-
-    def layout(self) -> Hashable:
-        return self.names
-
-    @staticmethod
-    def join(parts: Sequence[Records]) -> dict[str, Column]:
-        by_column = zip(*chain.from_iterable(part.items for part in parts), strict=True)
-        return _named(zip(parts[0].names, map(of, by_column), strict=True))
-
-
-class Row(Records):
-    """One row, a dictionary; the commonest call of a service, so without a detour."""
-
-    __slots__ = ()
-
-    def own(self, kept: Kept) -> None:  # noqa: ARG002 - one row is kept or the call is not copied at all
-        (row,) = self.items
-        self.items = (tuple(row.values()),)
-
-
-class Table:
-    """A dictionary of columns."""
-
-    __slots__ = ("rows", "values")
-
-    def __init__(self, values: dict[Any, Any]) -> None:
-        self.values = values
-        if not all(map(_is_column, values.values())):
-            raise Unreadable("a dictionary whose values are neither all columns nor all one row's")
-        lengths = set(map(len, values.values()))
-        if len(lengths) != 1:
-            raise Unreadable("columns of different lengths")
-        self.rows = lengths.pop()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(map(str, self.values))
-
-    @property
-    def row_bytes(self) -> int:
-        return OBJECT_BYTES * len(self.values)
-
-    def own(self, kept: Kept) -> None:
-        self.values = {name: _copy(column, kept) for name, column in self.values.items()}
-
-    def layout(self) -> Hashable:
-        return tuple((name, type(v), getattr(v, "dtype", None)) for name, v in self.values.items())
-
-    @staticmethod
-    def join(parts: Sequence[Table]) -> dict[str, Column]:
-        return _named((name, _joined([part.values[name] for part in parts])) for name in parts[0].values)
-
-
-class Frame:
-    """A pandas DataFrame."""
-
-    __slots__ = ("frame", "rows")
-
-    def __init__(self, frame: Any) -> None:
-        self.frame = frame
-        self.rows = len(frame)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(map(str, self.frame.columns))
-
-    @property
-    def row_bytes(self) -> int:
-        return OBJECT_BYTES * len(self.frame.columns)
-
-    def own(self, kept: Kept) -> None:
-        self.frame = self.frame.copy() if kept is None else self.frame.iloc[kept]
-
-    def layout(self) -> Hashable:
-        return tuple(self.frame.columns), tuple(self.frame.dtypes)
-
-    @staticmethod
-    def join(parts: Sequence[Frame]) -> dict[str, Column]:
-        frame = parts[0].frame
-        if len(parts) > 1:  # they are equal in columns and types, so nothing is guessed or warned about
-            frame = sys.modules["pandas"].concat([part.frame for part in parts], ignore_index=True)
-        return _named((name, _series(frame.iloc[:, at])) for at, name in enumerate(frame.columns))
-
-
-class Unreadable(Exception):
-    """A value whose form is not known; the call is observed without it."""
+_CPU = 1  # DLPack's number
+_ELSEWHERE = frozenset(
+    ("cudf", "dask", "pyspark")
+)  # frames like pandas' that lie on a device, or are not there yet
 
 
 def read_features(features: Any, columns: tuple[str, ...] | None = None) -> Part:
@@ -200,46 +50,83 @@ def read_features(features: Any, columns: tuple[str, ...] | None = None) -> Part
     dimension is one column.
 
     Args:
-        features: Array, DataFrame, Series, dictionary, list of dictionaries or of rows.
+        features: Array, DataFrame, Series, Arrow table, sparse matrix, tensor, dictionary, list of
+            dictionaries or of rows.
         columns: Names for what has none; ``x0``, ``x1``, ... where they do not fit.
 
     Raises:
         Unreadable: It is something else.
     """
-    if isinstance(features, np.ndarray):
-        return _array(features, columns)
-    if isinstance(features, dict):
-        if not features:
-            raise Unreadable("an empty dictionary")
-        first = next(iter(features.values()))
-        if not isinstance(first, _SCALARS) and _is_column(first):
-            return Table(features)
-        return Row(tuple(features), (features,))
+    if type(features) is np.ndarray and features.ndim == 2 and not features.dtype.names:
+        return Matrix(columns and _fitting(columns, features.shape[1]), features)
+    if isinstance(features, dict) and not hasattr(features, "tocsr"):  # a sparse matrix may be one too
+        return _dictionary(features, columns)
     if isinstance(features, _LISTS):
         return _list(features, columns)
     if _is_frame(features):
         return Frame(features)
-    if _is_series(features):
+    if is_series(features):
         if all(isinstance(key, str) for key in features.index):  # frame.iloc[0]
             return Records(tuple(features.index), [features.to_numpy()])
         return Table({features.name or "x0": features})
-    if isinstance(features, _SCALARS):
-        return Records(_fitting(columns, 1), [(features,)])
+    if isinstance(features, np.void) and features.dtype.names:
+        return Records(features.dtype.names, [features.item()])
+    if isinstance(features, SCALARS):
+        return Records(_names(columns, 1), [(features,)])
     if isinstance(features, Matrix):  # a framework's own table
         return features
-    raise Unreadable(f"{type(features).__module__}.{type(features).__qualname__}")
+    foreign = _TABLES.get(_library(features))
+    if foreign is not None and (found := foreign(features, columns)) is not None:
+        return found
+    return _array(_as_array(features), columns)
+
+
+def _dictionary(features: dict[Any, Any], columns: tuple[str, ...] | None) -> Part:
+    if not features:
+        raise Unreadable("an empty dictionary holds no row")
+    first = next(iter(features.values()))
+    if isinstance(first, SCALARS):
+        return Row(features)
+    if all(map(_is_column, features.values())):
+        return Table(features)
+    if len(features) == 1 and not isinstance(
+        first, dict
+    ):  # a model of one input, such as ONNX's, by its name
+        return read_features(first, columns)
+    sources = [_as_column(value) for value in features.values()]
+    rows = set(map(len, sources))
+    if len(rows) != 1:
+        raise Unreadable("columns of different lengths are no table")
+    return Columns(tuple(map(str, features)), sources, rows.pop(), _copied)
+
+
+def _as_column(value: Any) -> Any:
+    """Return *value* if it is a column, or a view of it as one."""
+    if _is_column(value) or _library(value) in _READERS:
+        return value
+    if not isinstance(value, (*SCALARS, dict)):
+        array = _as_array(value)
+        if array.ndim == 1:
+            return array
+    raise Unreadable("a dictionary whose values are neither all columns nor all one row's is not understood")
 
 
 def _array(features: NDArray[Any], columns: tuple[str, ...] | None) -> Part:
-    if features.dtype.kind == "V" or (type(features) is not np.ndarray and np.ma.isMaskedArray(features)):
-        raise Unreadable("a masked or structured array")
+    if features.dtype.names:
+        flat = features.reshape(-1)
+        return Columns(
+            features.dtype.names, [flat[name] for name in features.dtype.names], len(flat), _copied
+        )
     if features.ndim == 1 and features.dtype.kind in "OUST":
         features = features[:, np.newaxis]
     elif features.ndim < 2:
         features = features.reshape(1, -1)
     elif features.ndim > 2:
-        raise Unreadable(f"an array of {features.ndim} dimensions")
-    return Matrix(columns if columns and len(columns) == features.shape[1] else None, features)
+        raise Unreadable(f"an array of {features.ndim} dimensions is not understood")
+    width = features.shape[1]
+    if isinstance(features, np.ma.MaskedArray):
+        return Columns(_names(columns, width), list(features.T), len(features), _unmasked)
+    return Matrix(_fitting(columns, width), features)
 
 
 def _list(features: Sequence[Any], columns: tuple[str, ...] | None) -> Part:
@@ -251,11 +138,13 @@ def _list(features: Sequence[Any], columns: tuple[str, ...] | None) -> Part:
     if isinstance(first, (list, tuple, np.ndarray)):
         widths = set(map(len, features))
         if len(widths) != 1:
-            raise Unreadable("rows of different lengths")
-        return Records(_fitting(columns, widths.pop()), features)
+            raise Unreadable("rows of different lengths are no table")
+        return Records(_names(columns, widths.pop()), features)
     if isinstance(first, str):
         return Table({"x0": features})
-    return Records(_fitting(columns, len(features)), [features])
+    if not isinstance(first, SCALARS):
+        raise Unreadable(f"a list of {_described(first)} is not understood")
+    return Records(_names(columns, len(features)), [features])
 
 
 def read_prediction(prediction: Any) -> Part:
@@ -283,10 +172,12 @@ def read_score(score: Any, classes: Iterable[Any] | None = None) -> Part:
         return Records(columns, [values])
     if isinstance(score, _LISTS) and score and isinstance(score[0], _LISTS):
         score = np.array(score)
+    elif not isinstance(score, (np.ndarray, *_LISTS, *SCALARS)) and _is_tensor(score):
+        score = _as_array(score)
     if not isinstance(score, np.ndarray) or score.ndim < 2:
         return _single(names.COLUMN_SCORE, score)
     if score.ndim > 2:
-        raise Unreadable(f"an array of {score.ndim} dimensions")
+        raise Unreadable(f"an array of {score.ndim} dimensions is not understood")
     width = score.shape[1]
     if width <= 2:
         return Matrix((names.COLUMN_SCORE,), score[:, -1:])
@@ -300,119 +191,163 @@ def _score_names(classes: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def _single(name: str, values: Any) -> Part:
+    if isinstance(values, SCALARS):
+        return Single(name, values)
+    if not isinstance(values, np.ndarray) and _is_tensor(values):
+        values = _as_array(values)
     if isinstance(values, np.ndarray):
         if values.ndim == 1:
             return Matrix((name,), values[:, np.newaxis])
         if values.ndim == 0 or values.size == len(values):
             return Matrix((name,), values.reshape(-1, 1))
-        raise Unreadable(f"an array of shape {values.shape}, not one value a row")
-    if isinstance(values, _SCALARS):
-        return Records((name,), [(values,)])
+        raise Unreadable(f"an array of shape {values.shape} is not one value a row")
+    if _library(values) in _READERS and hasattr(values, "__len__"):
+        return Columns((name,), [_only_column(values)], len(values), _copied)
     if _is_column(values) and not (len(values) and _is_column(next(iter(values)))):
         return Table({name: values})
-    raise Unreadable(f"{type(values).__module__}.{type(values).__qualname__}")
+    if _is_frame(values) and values.shape[1] == 1:
+        return Table({name: values.iloc[:, 0]})
+    raise Unreadable(f"{_described(values)} is not understood as one value a row")
 
 
-def columns(runs: Iterable[Sequence[Part | None]], rows: Sequence[int]) -> dict[str, Column]:
-    """Return the columns of several *runs* of parts, each run of one layout, one below the other.
-
-    Where a run has no part, or not every column, its rows are missing.
-
-    Args:
-        runs: Parts that are joined together; a run of None holds nothing.
-        rows: How many rows each run has.
-    """
-    pieces: dict[str, list[Column | None]] = {}
-    for at, run in enumerate(runs):
-        if run[0] is not None:
-            for name, column in run[0].join(run).items():
-                pieces.setdefault(name, [None] * len(rows))[at] = column
-    return {name: _stacked(column, rows) for name, column in pieces.items()}
+# --- other libraries --------------------------------------------------------------------------
 
 
-def _stacked(pieces: Sequence[Column | None], rows: Sequence[int]) -> Column:
-    if len(pieces) == 1 and pieces[0] is not None:
-        return pieces[0]
-    arrays = [
-        np.full(count, np.nan) if piece is None else piece for piece, count in zip(pieces, rows, strict=True)
-    ]
-    kinds = {array.dtype.kind if isinstance(array, np.ndarray) else "O" for array in arrays}
-    if kinds <= set("iuf") or kinds == {"b"}:
-        return np.concatenate(arrays)  # type: ignore[arg-type]
-    return of(chain.from_iterable(map(_items, arrays)))
+def _library(value: Any) -> str:
+    module: str = type(value).__module__
+    return module.partition(".")[0]
 
 
-def _items(column: Column) -> list[Any]:
-    if isinstance(column, Coded):
-        return [None if code < 0 else column.texts[code] for code in column.codes.tolist()]
-    items: list[Any] = column.tolist()
-    return items
+def _polars(features: Any, _: tuple[str, ...] | None) -> Part | None:
+    if hasattr(features, "get_columns"):
+        return Columns(tuple(features.columns), features.get_columns(), features.height, _copied)
+    if hasattr(features, "to_list"):  # a Series; a LazyFrame is not run for our sake
+        return Columns((features.name or "x0",), [features], len(features), _copied)
+    return None
 
 
-def _column(values: Any) -> Column:
-    """Return one column's values, whatever holds them, as a column."""
-    if isinstance(values, np.ndarray):
-        if values.ndim != 1:
-            raise Unreadable("a column of more than one dimension")
-        return values if values.dtype.kind in "fiub" else of(values.tolist())
-    return _series(values) if _is_series(values) else of(values)
+def _arrow(features: Any, _: tuple[str, ...] | None) -> Part | None:
+    if hasattr(features, "column_names"):
+        return Columns(tuple(features.column_names), features.columns, features.num_rows, _copied)
+    if hasattr(features, "to_pylist") and hasattr(features, "take"):
+        return Columns(("x0",), [features], len(features), _copied)
+    return None
 
 
-def _joined(values: list[Any]) -> Column:
-    """Return what several calls gave for one column; all are of one type."""
-    if len(values) == 1:
-        return _column(values[0])
-    if isinstance(values[0], np.ndarray):
-        return _column(np.concatenate(values))
-    if isinstance(values[0], list):
-        return of(chain.from_iterable(values))
-    return _series(sys.modules["pandas"].concat(values, ignore_index=True))
+def _scipy(features: Any, columns: tuple[str, ...] | None) -> Part | None:
+    if hasattr(features, "tocsr") and features.ndim == 2:
+        return Sparse(_fitting(columns, features.shape[1]), features)
+    return None
 
 
-def _series(series: Any) -> Column:
-    if isinstance(series.dtype, np.dtype):
-        return _column(series.to_numpy())
-    if hasattr(series.dtype, "categories"):
-        texts = series.cat.categories.tolist()
-        if all(type(text) is str for text in texts):
-            return Coded(series.cat.codes.to_numpy(), tuple(texts))
-    return of(series.astype(object).tolist())
+_TABLES: dict[str, Callable[[Any, tuple[str, ...] | None], Part | None]] = {
+    "polars": _polars,
+    "pyarrow": _arrow,
+    "scipy": _scipy,
+}
 
 
-def _copy(column: Any, kept: Kept) -> Any:
+def _polars_column(series: Any, kept: Kept) -> Column:
+    """Copy a polars Series; a null is missing."""
+    chosen = series if kept is None else series.gather(kept)
+    if chosen.dtype.is_numeric() or (str(chosen.dtype) == "Boolean" and not chosen.null_count()):
+        values = np.array(chosen.to_numpy())
+        if values.dtype.kind in "fiub":
+            return values
+    return of(chosen.to_list())
+
+
+def _arrow_column(array: Any, kept: Kept) -> Column:
+    """Copy an Arrow array, chunked or not; a null is missing."""
+    chosen = array if kept is None else array.take(kept)
+    if str(chosen.type).startswith(("int", "uint", "float", "double", "halffloat", "bool")):
+        values = np.array(chosen.to_numpy(zero_copy_only=False))
+        if values.dtype.kind in "fiub":
+            return values
+    return of(chosen.to_pylist())
+
+
+_READERS: dict[str, Callable[[Any, Kept], Column]] = {"polars": _polars_column, "pyarrow": _arrow_column}
+
+
+def _copied(column: Any, kept: Kept) -> Column:
+    read = _READERS.get(_library(column))
+    if read is not None:
+        return read(column, kept)
+    if is_series(column):
+        return plain_column(column.copy() if kept is None else column.iloc[kept])
     if isinstance(column, np.ndarray):
-        return column.copy() if kept is None else column[kept]
-    if _is_series(column):
-        return column.copy() if kept is None else column.iloc[kept]
-    return list(column) if kept is None else [column[row] for row in kept]
+        return plain_column(column.copy() if kept is None else column[kept])
+    return of(column if kept is None else [column[row] for row in kept])
 
 
-def _named(pairs: Iterable[tuple[Any, Column]]) -> dict[str, Column]:
-    """Name columns by text; of two equal names the first stays."""
-    named: dict[str, Column] = {}
-    for name, column in pairs:
-        named.setdefault(str(name), column)
-    return named
+def _unmasked(column: Any, kept: Kept) -> Column:
+    """Copy a column of a masked array; what is masked is missing."""
+    chosen = column if kept is None else column[kept]
+    if chosen.dtype.kind in "fiu":
+        filled: Column = chosen.astype(np.float64).filled(np.nan)
+        return filled
+    return of(chosen.tolist())
 
 
-@lru_cache(maxsize=64)
-def _unnamed(width: int) -> tuple[str, ...]:
-    return tuple(f"x{at}" for at in range(width))
+def _only_column(values: Any) -> Any:
+    """Return *values* if it is a column, or the only column of a table."""
+    if hasattr(values, "get_columns") or hasattr(values, "column_names"):
+        (column,) = values.get_columns() if hasattr(values, "get_columns") else values.columns
+        return column
+    return values
 
 
-def _fitting(columns: tuple[str, ...] | None, width: int) -> tuple[str, ...]:
-    return columns if columns and len(columns) == width else _unnamed(width)
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "__dlpack__") or _library(value) == "tensorflow"
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    """Return a view of a tensor that lies in the memory of this machine; none is copied off a device.
+
+    Raises:
+        Unreadable: It lies elsewhere, or is no tensor.
+    """
+    if isinstance(value, np.ndarray):
+        return value
+    if not _is_tensor(value):
+        raise Unreadable(f"{_described(value)} is not understood")
+    if hasattr(value, "detach"):  # torch hands out no tensor that gradients flow through
+        value = value.detach()
+    if hasattr(value, "__dlpack__"):
+        if value.__dlpack_device__()[0] != _CPU:
+            raise Unreadable(
+                f"{_described(value)} lies on a device and is not copied from there; hand its values to "
+                "driftline.observe where they are on the CPU anyway"
+            )
+        try:
+            return np.from_dlpack(value)
+        except (BufferError, RuntimeError, TypeError) as error:  # a type that numpy lacks, such as bfloat16
+            raise Unreadable(f"{_described(value)} has no form that numpy reads ({error})") from error
+    if "CPU" not in str(getattr(value, "device", "CPU")):
+        raise Unreadable(f"{_described(value)} lies on a device and is not copied from there")
+    return np.asarray(value)
+
+
+def _described(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _fitting(columns: tuple[str, ...] | None, width: int) -> tuple[str, ...] | None:
+    return columns if columns is not None and len(columns) == width else None
+
+
+def _names(columns: tuple[str, ...] | None, width: int) -> tuple[str, ...]:
+    return _fitting(columns, width) or unnamed(width)
 
 
 def _is_column(value: Any) -> bool:
     if isinstance(value, np.ndarray):
-        return value.ndim == 1
-    return isinstance(value, _LISTS) or _is_series(value)
+        return value.ndim == 1 and not isinstance(value, np.ma.MaskedArray)
+    return isinstance(value, _LISTS) or is_series(value)
 
 
 def _is_frame(value: Any) -> bool:
-    return all(hasattr(value, name) for name in ("iloc", "columns", "dtypes"))
-
-
-def _is_series(value: Any) -> bool:
-    return all(hasattr(value, name) for name in ("iloc", "index", "dtype"))
+    return _library(value) not in _ELSEWHERE and all(
+        hasattr(value, name) for name in ("iloc", "columns", "dtypes")
+    )

@@ -31,6 +31,9 @@ class Outlet:
             if self.sender is None:
                 sender = Sender(self.settings)
                 sender.start()
+                # At exit the last registered goes first: our last durations go before the SDK's last export.
+                atexit.unregister(shutdown)
+                atexit.register(shutdown)
                 self.sender = sender
             return self.sender
 
@@ -97,4 +100,3 @@ def _forked() -> None:
 
 
 os.register_at_fork(after_in_child=_forked)
-atexit.register(shutdown)

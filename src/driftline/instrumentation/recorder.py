@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, lru_cache
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from opentelemetry import context, metrics, trace
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry import context, trace
+from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode
 
 from driftline import names
 from driftline.errors import ConfigurationError
 from driftline.instrumentation.buffer import Entry, Model
-from driftline.instrumentation.inputs import Part, Unreadable, read_features, read_prediction, read_score
+from driftline.instrumentation.inputs import SCALARS, read_features, read_prediction, read_score
+from driftline.instrumentation.parts import Part, Single, Unreadable
 from driftline.instrumentation.problems import problem
 from driftline.instrumentation.process import outlet
 from driftline.instrumentation.settings import Settings
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from numpy.typing import NDArray
-    from opentelemetry.metrics import Histogram
 
     from driftline.instrumentation.sender import Sender
 
+_FAILED = "driftline could not record a call"
 _current: ContextVar[Call | None] = ContextVar("driftline_call", default=None)
 
 
@@ -64,12 +65,22 @@ class Recorder:
         self.tracer = trace.get_tracer(names.SCOPE)
         self.span_name = f"predict {name}"
         self.attributes = {names.ATTR_MODEL_NAME: name, names.ATTR_MODEL_VERSION: version}
-        self.span_attributes = self.attributes | ({names.ATTR_TASK: task} if task else {})
+        self._task = {names.ATTR_TASK: task} if task else {}
+        self.row_attributes = self.span_attributes(1)
         self._columns: tuple[Any, tuple[str, ...] | None] = (None, None)
 
     def call(self, features: Any, owner: Any = None) -> Call:
         """Return a context manager around one call with *features*; *owner* knows their names and classes."""
         return Call(self, features, owner)
+
+    def span_attributes(self, rows: int | None) -> dict[str, Any]:
+        """Return the attributes of the span of a call of so many *rows*, where that is known."""
+        size = {} if rows is None else {names.ATTR_BATCH_SIZE: rows}
+        return {**self.attributes, **self._task, **size}
+
+    def failed_attributes(self, error: str) -> dict[str, str]:
+        """Return the attributes of the duration of a call that *error* ended."""
+        return {**self.attributes, names.ATTR_ERROR_TYPE: error}
 
     @contextmanager
     def silence(self) -> Iterator[None]:
@@ -92,27 +103,26 @@ class Recorder:
 class Call:
     """One call of a model, as a context manager.
 
+    What stands here is paid by every prediction, so it takes few steps and no detour; each step is guarded
+    by itself, so that what goes wrong in one keeps no other from going.
+
     Attributes:
         prediction: What the model returned: one value a row.
         score: One score a row, one a class and row, or a dictionary of scores by class.
-        key: Name and version of the model.
         outer: The call around this one, if any.
         over: Whether it ended.
     """
 
     __slots__ = (
-        "_counted", "_features", "_kept", "_owner", "_part", "_paused", "_rate", "_recorder", "_rows", "_sender", "_size", "_span",
-        "_started", "_token", "key", "outer", "over", "prediction", "score",
+        "_features", "_kept", "_owner", "_part", "_paused", "_rate", "_rows", "_sender", "_size", "_span", "_started", "_token",
+        "outer", "over", "prediction", "recorder", "score",
     )  # fmt: skip
 
-    def __init__(self, recorder: Recorder | None, features: Any, owner: Any = None) -> None:
-        self.key = None if recorder is None else recorder.key
-        self.outer: Call | None = None
-        self.over = False
-        self._recorder = recorder
+    def __init__(self, recorder: Recorder, features: Any, owner: Any = None) -> None:
+        self.recorder = recorder
         self._features = features
         self._owner = owner
-        self._counted = False
+        self._started: float | None = None
         self._part: Part | None = None
         self._rows: int | None = None
         self._kept: NDArray[np.intp] | None = None
@@ -120,37 +130,46 @@ class Call:
         self._span: trace.Span | None = None
         self._token: Any = None
         self._paused: float | None = None
+        self.outer: Call | None = None
+        self.over = False
         self.prediction: Any = None
         self.score: Any = None
 
     def __enter__(self) -> Self:
-        recorder = self._recorder
-        if recorder is not None and not self._nested(recorder):
-            self._counted = True
-            _guarded(self._copy, recorder)
-            _guarded(self._start_span, recorder)
-            _current.set(self)
+        outer = _current.get()
+        if outer is not None and self._inside(outer):
+            return self
+        try:
+            self._copy()
+        except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
+            problem("record", _FAILED, error)
+        try:
+            self._start_span()
+        except Exception as error:  # noqa: BLE001 - the same
+            problem("span", _FAILED, error)
+        _current.set(self)
         self._started = perf_counter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._started is None:
+            return
         paused = self._paused
         seconds = (perf_counter() if paused is None else paused) - self._started
-        recorder = self._recorder
-        if recorder is None or not self._counted:
-            return
         self.over = True
         if paused is None:
             _current.set(self.outer)
         error_type = None if kind is None else kind.__qualname__
-        _guarded(_record_duration, recorder, seconds, error_type)
-        if self._token is not None:
-            _guarded(context.detach, self._token)
-        if self._span is not None:
-            _guarded(_end_span, self._span, error_type)
-        _guarded(self._keep, recorder, seconds, error_type)
+        try:
+            self._end_span(error_type)
+        except Exception as failure:  # noqa: BLE001 - the same
+            problem("span", _FAILED, failure)
+        try:
+            self._keep(seconds, error_type)
+        except Exception as failure:  # noqa: BLE001 - the same
+            problem("record", _FAILED, failure)
         self._features = self._owner = self._part = None
 
     @property
@@ -160,57 +179,60 @@ class Call:
 
     def suspend(self) -> None:
         """Let the caller go on in the midst of the call: what it does is no part of it and not of its time."""
-        if self._counted and self._paused is None:
+        if self._started is not None and self._paused is None:
             self._paused = perf_counter()
             _current.set(self.outer)
-            if self._token is not None:
-                _guarded(context.detach, self._token)
-                self._token = None
+            try:
+                self._detach()
+            except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
+                problem("span", _FAILED, error)
 
     def resume(self) -> None:
         """Go on with the call, from wherever its caller is now."""
-        if self._counted and self._paused is not None:
+        if self._started is not None and self._paused is not None:
             self._started += perf_counter() - self._paused
             self._paused = None
             self.outer = _current.get()
             _current.set(self)
-            if self._span is not None:
-                _guarded(self._attach, self._span)
+            try:
+                self._attach()
+            except Exception as error:  # noqa: BLE001 - the same
+                problem("span", _FAILED, error)
 
-    def _nested(self, recorder: Recorder) -> bool:
+    def _inside(self, outer: Call | None) -> bool:
         """Tell whether the same model is being called already: scikit-learn's predict calls predict_proba.
 
         A task that was started inside a call inherits it and may outlive it: a call that is over counts
         for nothing, and is forgotten.
         """
-        outer = _current.get()
         while outer is not None and outer.over:
             outer = outer.outer
         self.outer = outer
         while outer is not None:
-            if outer.key == recorder.key:
+            if outer.recorder.key == self.recorder.key:
                 return True
             outer = outer.outer
         return False
 
-    def _copy(self, recorder: Recorder) -> None:
+    def _copy(self) -> None:
         """Copy the features before the model runs: it may change them, and so may the caller afterwards."""
+        recorder, owner = self.recorder, self._owner
         try:
-            part = read_features(self._features, recorder.columns(self._owner))
+            part = read_features(self._features, None if owner is None else recorder.columns(owner))
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
-            reason = (
-                error if isinstance(error, Unreadable) else f"{type(self._features).__qualname__}, {error!r}"
+            problem(
+                "features", f"features of {recorder.key[0]} are not sent: {_reason(error, self._features)}"
             )
-            problem("features", f"features of {recorder.key[0]} are not sent: {reason} is not understood")
             self._rows = _length(self._features)
             return
-        self._rows = part.rows
-        self._reserve(recorder, part.rows, part.row_bytes)
+        rows = self._rows = part.rows
+        self._reserve(rows, part.row_bytes)
         if self._kept is None or len(self._kept):
             part.own(self._kept)
             self._part = part
 
-    def _reserve(self, recorder: Recorder, rows: int, row_bytes: int) -> None:
+    def _reserve(self, rows: int, row_bytes: int) -> None:
+        recorder = self.recorder
         sender = self._sender = recorder.outlet.sender or recorder.outlet.open()
         held = row_bytes + recorder.model.extra_bytes
         self._rate, self._size = sender.buffer.reserve(rows, held)
@@ -219,34 +241,60 @@ class Call:
             reserved, self._size = self._size, int(len(kept) * held)
             sender.buffer.release(reserved - self._size)
 
-    def _start_span(self, recorder: Recorder) -> None:
-        attributes: dict[str, Any] = recorder.span_attributes
-        if self._rows is not None:
-            attributes = {**attributes, names.ATTR_BATCH_SIZE: self._rows}
-        span = recorder.tracer.start_span(recorder.span_name, kind=SpanKind.INTERNAL, attributes=attributes)
-        self._span = span
-        self._attach(span)
+    def _start_span(self) -> None:
+        recorder, rows = self.recorder, self._rows
+        self._span = recorder.tracer.start_span(
+            recorder.span_name,
+            None,
+            SpanKind.INTERNAL,
+            recorder.row_attributes if rows == 1 else recorder.span_attributes(rows),
+        )
+        self._attach()
 
-    def _attach(self, span: trace.Span) -> None:
-        if span.get_span_context().is_valid:
-            self._token = context.attach(trace.set_span_in_context(span))
+    def _attach(self) -> None:
+        if self._span is not None and self._span is not INVALID_SPAN:
+            self._token = context.attach(trace.set_span_in_context(self._span))
 
-    def _keep(self, recorder: Recorder, seconds: float, error: str | None) -> None:
+    def _detach(self) -> None:
+        token, self._token = self._token, None
+        if token is not None:
+            context.detach(token)
+
+    def _end_span(self, error: str | None) -> None:
+        span = self._span
+        if span is None:
+            return
+        try:
+            self._detach()
+            if error is not None:
+                span.set_attribute(names.ATTR_ERROR_TYPE, error)
+                span.set_status(Status(StatusCode.ERROR))
+        finally:
+            span.end()
+
+    def _keep(self, seconds: float, error: str | None) -> None:
+        recorder = self.recorder
         prediction = score = None
         if error is None:
             if self.prediction is not None:
-                prediction = self._output(recorder, read_prediction, self.prediction)
+                prediction = (
+                    Single(names.COLUMN_PREDICTION, self.prediction)
+                    if self._rows == 1 and isinstance(self.prediction, SCALARS)
+                    else self._output(read_prediction, self.prediction)
+                )
             if self.score is not None:
-                score = self._output(recorder, read_score, self.score, getattr(self._owner, "classes_", None))
+                score = self._output(read_score, self.score, getattr(self._owner, "classes_", None))
         rows = self._rows
         if rows is None:
             found = prediction or score
             rows = 1 if found is None else found.rows
         if self._sender is None:
-            self._reserve(recorder, rows, 0)
+            self._reserve(rows, 0)
         sender, kept = self._sender, self._kept
         if sender is None or sender is not recorder.outlet.sender:
             return  # forked or shut down meanwhile: what was reserved is gone
+        attributes = recorder.attributes if error is None else recorder.failed_attributes(error)
+        sender.durations.add(seconds, attributes, self._span)
         count = rows if kept is None else len(kept)
         if not count:
             sender.buffer.drop(recorder.model, rows, self._size, failed=error is not None)
@@ -256,8 +304,6 @@ class Call:
                 prediction.own(kept)
             if score is not None:
                 score.own(kept)
-            if kept is not None and kept[0]:
-                seconds = np.nan  # the call's first row is not among those kept
             parts = (self._part, prediction, score)
             entry = Entry(recorder.model, count, self._rate, self._size, parts, seconds, error)
         except BaseException:
@@ -266,21 +312,36 @@ class Call:
         if not sender.buffer.add(entry, rows):
             problem("models", "more than 1000 models and versions in one process; those beyond are not sent")
 
-    def _output(self, recorder: Recorder, read: Callable[..., Part], *given: Any) -> Part | None:
+    def _output(self, read: Callable[..., Part], *given: Any) -> Part | None:
+        name = self.recorder.key[0]
         try:
             part = read(*given)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
-            reason = error if isinstance(error, Unreadable) else f"{type(given[0]).__qualname__}, {error!r}"
-            problem("output", f"an output of {recorder.key[0]} is not sent: {reason} is not understood")
+            problem("output", f"an output of {name} is not sent: {_reason(error, given[0])}")
             return None
         if self._rows is not None and part.rows != self._rows:
             problem(
                 "output_rows",
-                f"an output of {recorder.key[0]} is not sent: {part.rows} values for {self._rows} rows of "
+                f"an output of {name} is not sent: {part.rows} values for {self._rows} rows of "
                 "features; pass one row a prediction, in two dimensions",
             )
             return None
         return part
+
+
+class _Unrecorded(Call):
+    """A call of which nothing is recorded: its model's name or settings cannot be used, or driftline is off."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.prediction = self.score = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 class _Silence(Call):
@@ -329,7 +390,7 @@ def observe(
     except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
         problem("observe", f"observe({name!r}, {version!r}) records nothing: {error}")
         recorder = None
-    return Call(recorder, features)
+    return Call(recorder, features) if recorder else _Unrecorded()
 
 
 @lru_cache(maxsize=1024)
@@ -357,40 +418,10 @@ def sample(rows: int, rate: float, random: np.random.Generator) -> NDArray[np.in
     return kept[kept < rows]
 
 
-def _guarded(step: Callable[..., Any], *args: Any) -> None:
-    """Take one step of ours; nothing that goes wrong in it reaches the caller or keeps the next from going."""
-    try:
-        step(*args)
-    except Exception as error:  # noqa: BLE001 - see above
-        problem("record", "driftline could not record a call", error)
-
-
-def _record_duration(recorder: Recorder, seconds: float, error: str | None) -> None:
-    attributes = (
-        recorder.attributes if error is None else {**recorder.attributes, names.ATTR_ERROR_TYPE: error}
-    )
-    _duration().record(seconds, attributes)
-
-
-def _end_span(span: trace.Span, error: str | None) -> None:
-    try:
-        if error is not None:
-            span.set_attribute(names.ATTR_ERROR_TYPE, error)
-            span.set_status(Status(StatusCode.ERROR))
-    finally:
-        span.end()
-
-
-@cache
-def _duration() -> Histogram:
-    meter = metrics.get_meter(names.SCOPE)
-    said: dict[str, Any] = {"unit": "s", "description": "Duration of a call of the model."}
-    try:
-        return meter.create_histogram(
-            names.METRIC_DURATION, explicit_bucket_boundaries_advisory=names.DURATION_BOUNDS, **said
-        )
-    except TypeError:  # opentelemetry-api before 1.30: the bounds are the service's to set, by a view
-        return meter.create_histogram(names.METRIC_DURATION, **said)
+def _reason(error: Exception, given: Any) -> str:
+    if isinstance(error, Unreadable):
+        return str(error)
+    return f"{type(given).__module__}.{type(given).__qualname__} is not understood, {error!r}"
 
 
 def _length(features: Any) -> int | None:

@@ -17,6 +17,7 @@ from driftline import names
 from driftline.columns import Coded, take
 from driftline.instrumentation.batches import by_outputs, extra_bytes, row_bytes, tabulate
 from driftline.instrumentation.buffer import FULL_BYTES, FULL_ROWS, Buffer
+from driftline.instrumentation.durations import Durations
 from driftline.instrumentation.problems import problem
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Sender:
     def __init__(self, settings: Settings) -> None:
         self._wake = threading.Event()
         self.buffer = Buffer(self._wake)
+        self.durations = Durations()
         self.random = np.random.default_rng()
         self._settings = settings
         self._stream = os.urandom(16)
@@ -113,6 +115,7 @@ class Sender:
             everything = stopping or asked > self._answered or time.monotonic() >= due
             if everything:
                 due = time.monotonic() + FLUSH_SECONDS
+            self.durations.record()
             try:
                 self._drain(everything=everything)
             except Exception as error:  # noqa: BLE001 - the thread outlives any fault
@@ -203,6 +206,7 @@ class Sender:
             if not answer.retry or self._stopping.is_set() or time.monotonic() + wait > give_up:
                 break
             problem("receiver", f"{self._settings.endpoint}: {answer.text}; driftline tries again")
+            self.durations.record()  # they are not to wait for a receiver that is down
             self._stopping.wait(wait)
             pause = min(2 * pause, LONGEST_PAUSE)
         problem(

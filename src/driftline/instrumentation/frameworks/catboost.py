@@ -12,7 +12,7 @@ from driftline.instrumentation.frameworks.reading import Asked, Method, Opaque, 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from driftline.instrumentation.inputs import Kept
+    from driftline.instrumentation.parts import Kept
 
 
 def read(model: Any) -> Reading:

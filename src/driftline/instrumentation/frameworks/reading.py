@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from driftline.instrumentation.inputs import Matrix
+from driftline.instrumentation.parts import Matrix, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from driftline.instrumentation.inputs import Kept
+    from driftline.instrumentation.parts import Kept, Wanted
 
 
 class Asked(NamedTuple):
@@ -156,6 +156,14 @@ class Opaque(Matrix):
     def row_bytes(self) -> int:
         """The library keeps its values as float32."""
         return 4 * self._width
+
+    def only(self, wanted: Wanted) -> Opaque:
+        """Return the columns with a name that is *wanted*."""
+        columns = self.names or unnamed(self._width)
+        at = [number for number, name in enumerate(columns) if wanted(name)]
+        return Opaque(
+            [columns[number] for number in at], (self.rows, len(at)), lambda kept: self._take(kept)[:, at]
+        )
 
     def own(self, kept: Kept) -> None:
         """Copy the *kept* rows, absent values as NaN."""

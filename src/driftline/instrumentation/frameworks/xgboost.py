@@ -21,7 +21,7 @@ from driftline.instrumentation.frameworks.reading import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from driftline.instrumentation.inputs import Kept
+    from driftline.instrumentation.parts import Kept
 
 _NO_OUTPUT = ("pred_leaf", "pred_contribs", "pred_interactions")
 
