@@ -51,7 +51,7 @@ clean:
 
 .venv/.dev: pyproject.toml | .venv/bin/python
 	$(SAY) 'installing driftline, what the demo needs and the tools into .venv (a minute or two, once)'
-	@$(call pip,-e '.[demo$(comma)sdk$(comma)auto]' --group dev)
+	@$(call pip,-e '.[demo$(comma)sdk$(comma)auto$(comma)report]' --group dev)
 	@touch $@ .venv/.demo
 
 .venv/bin/python:

@@ -96,6 +96,23 @@ def test_a_tenth_stands_alone():
     assert bins.fold_of(np.array([2, 2, 5, 2, 89])).tolist() == [0, 0, 1, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("values", "spans"),
+    [
+        ([1, 2, 3], ("to 1.5", "1.5 to 2.5", "above 2.5")),
+        ([1_772_452_800, 1_772_452_802], ("to 1772452801", "above 1772452801")),
+        ([1e9, 1e9 + 2, 1e9 + 4], ("to 1000000001", "1000000001 to 1000000003", "above 1000000003")),
+        ([7], ("all",)),
+        (["a", "b"], ("a", "b")),
+        ([True, False], ("false", "true")),
+    ],
+)
+def test_spans_say_what_a_bin_holds(values, spans):
+    """A bin is written by its ends, with as many digits as tell them apart; a category by its name."""
+    feature = build({"x": np.repeat(np.array(values), 100)}).features["x"]
+    assert feature.layout.spans() == spans
+
+
 def test_more_atoms_than_bins():
     """The least joins its lesser neighbour, until there are ten."""
     counts = np.array([3, 180, 1, 190, 2, 200, 4, 210, 5, 200, 6])

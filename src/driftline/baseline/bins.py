@@ -80,10 +80,29 @@ class Bins(NamedTuple):
             content["members"] = [list(members) for members in self.members()]
         return digest(content)[:12]
 
+    def spans(self) -> tuple[str, ...]:
+        """Return which values each fold bin holds, as a person reads it: a category's name, or its two ends."""
+        if not len(self.edges):
+            return self.labels
+        ends = self.edges[1:-1][np.diff(self.fold) > 0].tolist()
+        if not ends:
+            return ("all",)
+        digits = next(d for d in range(4, 18) if len({_written(end, d) for end in ends}) == len(ends))
+        texts = [_written(end, digits) for end in ends]
+        return (
+            f"to {texts[0]}",
+            *(f"{low} to {high}" for low, high in pairwise(texts)),
+            f"above {texts[-1]}",
+        )
+
     def members(self) -> list[tuple[str, ...]]:
         """Return the categories in each fold bin."""
         starts = np.searchsorted(self.fold, np.arange(len(self.labels) + 1)).tolist()
         return [self.categories[start:end] for start, end in pairwise(starts)]
+
+
+def _written(end: float, digits: int) -> str:
+    return f"{end:.0f}" if end.is_integer() and abs(end) < 1e15 else f"{end:.{digits}g}"
 
 
 BOOLEAN = Bins(np.empty(0), TRUTHS, np.arange(2), TRUTHS)

@@ -43,6 +43,9 @@ COMMANDS = {
         "write who is told of which alert, from the contacts in driftline.yaml",
         "sidecar",
     ),
+    "report": Command(
+        "driftline.cli.report", "write one page about a model, for a ticket or an audit", "report"
+    ),
     "dashboards": Command("driftline.cli.dashboards", "write the Grafana dashboards as JSON, or push them to a Grafana", "grafana"),
     "demo": Command(
         "driftline.cli.demo",

@@ -1,0 +1,1 @@
+"""Pages for a ticket or an audit: what a Prometheus knows of a model, and what ``compare`` found, as one HTML file."""

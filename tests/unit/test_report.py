@@ -1,0 +1,302 @@
+"""The report's page, drawings and questions: nothing gets through that should not, and what is refused says why."""
+
+import base64
+import html.parser
+import http.server
+import json
+import ssl
+import subprocess
+import threading
+from urllib.parse import parse_qs
+
+import pytest
+
+from driftline.cli import main
+from driftline.report import draw
+from driftline.report.page import Badge, Column, Figure, Page, Query, Section, Table, render
+from driftline.report.prometheus import Prometheus, PrometheusRefused
+from driftline.report.words import percent, short
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "--><svg onload=alert(1)>",
+    "</text></svg><script>1</script>",
+    "$\\frac{1$",
+    "{{ 7 * 7 }}",
+    "國家\u202egnp.exe\x00\x1b[2J",
+    "&lt;b&gt;",
+    "a" * 500,
+]
+
+
+class Tags(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.words = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, tuple(name for name, _ in attributes)))
+
+    def handle_data(self, data):
+        self.words += data
+
+
+def page(text):
+    drawing = draw.shares([text, "b"], {"training": [0.1, 0.9], "now": [0.5, 0.5], "week": [0.2, 0.8]}, text)
+    lines = draw.lines({text: [(0.0, 1.0), (60.0, 2.0)]}, str, text, start=0.0, end=60.0)
+    return render(
+        Page(
+            title=text,
+            facts=[("owner", text)],
+            tone="warn",
+            verdict=text,
+            says=[text],
+            sections=[
+                Section(
+                    text,
+                    [text],
+                    Table([Column(text), Column("n", number=True)], [(Badge(text, "bad"), text)]),
+                    [Figure(text, text, drawing), Figure(text, text, lines)],
+                    [Query(text, text, text)],
+                )
+            ],
+            notes=[text],
+        )
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text(text):
+    """Whatever a feature, category, owner or alert is called: the page has the same elements as with a plain name."""
+    found, plain = Tags(page(text)), Tags(page("plain"))
+    assert found.found == plain.found
+    assert not {"script", "img"} & {tag for tag, _ in found.found}
+    assert not any(name.startswith("on") for _, attributes in found.found for name in attributes)
+    assert "\u202e" not in found.words
+    assert "\x00" not in page(text)
+
+
+def test_a_name_is_shown_as_it_is():
+    """Escaping loses nothing: markup in a name is read as it was typed, and not as a formula."""
+    words = Tags(page("<b>$x$ & {{ y }}")).words
+    assert words.count("<b>$x$ & {{ y }}") > 8
+
+
+def test_nothing_is_loaded_and_nothing_runs():
+    """The page forbids both to the browser, too, should anything have slipped through."""
+    assert "default-src 'none'; style-src 'unsafe-inline'" in page("x")
+
+
+def test_drawings_are_the_same_twice():
+    """The same data draw the same bytes: no time stamp, no random id."""
+    assert page("x") == page("x")
+
+
+def test_a_gap_is_a_gap():
+    """A line is broken where nothing was measured, not drawn across."""
+    hours = [float(hour * 3600) for hour in (0, 1, 2, 9, 10)]
+    moments, values = draw._gapped([(at, 1.0) for at in hours])
+    assert moments == [0.0, 3600.0, 7200.0, 10800.0, 32400.0, 36000.0]
+    assert [value == value for value in values] == [True, True, True, False, True, True]  # noqa: PLR0124
+
+
+def test_an_empty_line_is_drawn():
+    """What was never measured makes an empty drawing, not a crash."""
+    assert draw.lines({"now": []}, str, "nothing", start=0.0, end=3600.0).startswith("<svg")
+
+
+def test_empty_columns_are_left_out():
+    """A column in which nothing stands takes no room."""
+    table = Table([Column("a"), Column("b"), Column("c")], [("1", "", ""), ("2", "", "x")])
+    assert table.shown == [0, 2]
+
+
+@pytest.mark.parametrize("share", [1e-9, 1e-4, 0.00099, 0.5, 12.0])
+def test_a_share_is_never_rounded_to_none(share):
+    """What is there, however little, is not written as 0."""
+    assert float(percent(share).removesuffix(" %")) == pytest.approx(100 * share, rel=0.1)
+
+
+def test_long_names_are_cut():
+    """A label fits beside its bar."""
+    assert len(short("x" * 300)) < 25
+
+
+# --- asking -----------------------------------------------------------------------------------
+
+
+class Answering(http.server.ThreadingHTTPServer):
+    """Answers each request by ``answer(path, headers, form)``: a code, headers and a body."""
+
+    def __init__(self, answer, context=None):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answer, self.seen = answer, []
+        if context:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.url = f"{'https' if context else 'http'}://localhost:{self.server_port}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def handle_error(self, request, client_address):
+        """A client that does not trust us hangs up."""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
+        self.server.seen.append((self.path, self.headers.get("Authorization"), form))
+        code, headers, body = self.server.answer
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST  # noqa: N815 - so http.server calls it
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+GOOD = (200, {}, json.dumps({"data": {"result": [{"metric": {"a": "b"}, "value": [1, "2.5"]}]}}).encode())
+
+
+def failed(code, said):
+    return (code, {}, json.dumps({"status": "error", "error": said}).encode())
+
+
+@pytest.fixture
+def answering():
+    servers = []
+
+    def start(answer, context=None):
+        servers.append(Answering(answer, context))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_question(answering):
+    """A query goes out with its time and the token, below the path that the URL has."""
+    server = answering(GOOD)
+    found = Prometheus(server.url + "/prometheus/", token="secret").now('up{a="ü"}', 1.5)
+    assert found == [({"a": "b"}, [(1.0, 2.5)])]
+    assert server.seen == [
+        ("/prometheus/api/v1/query", "Bearer secret", {"query": ['up{a="ü"}'], "time": ["1.500"]})
+    ]
+
+
+def test_a_password_in_the_url_is_sent_and_not_shown(answering):
+    """Basic authentication works from the URL; what is shown of it has no password."""
+    server = answering(GOOD)
+    prometheus = Prometheus(server.url.replace("//", "//me:p%40ss@"))
+    prometheus.now("up", 0.0)
+    assert server.seen[0][1] == "Basic " + base64.b64encode(b"me:p@ss").decode()
+    assert prometheus.url == server.url
+
+
+def test_a_redirect_does_not_carry_the_token(answering):
+    """A token is for the host that was named, not for where that leads."""
+    elsewhere = answering(GOOD)
+    server = answering((302, {"Location": elsewhere.url + "/"}, b""))
+    Prometheus(server.url, token="secret").now("up", 0.0)
+    assert [authorization for _, authorization, _ in elsewhere.seen] == [None]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (failed(401, ""), "it wants a token: --token-file or PROMETHEUS_TOKEN"),
+        (failed(403, "no"), "this token may not ask it (it says: no)"),
+        ((404, {}, b"<html>"), "is the URL that of Prometheus' root?"),
+        (failed(422, "too many samples"), "it cannot answer up (it says: too many samples)"),
+        (failed(503, "query timed out"), "it took too long"),
+        (failed(500, "broken"), "it answered 500 to up (it says: broken)"),
+        ((200, {}, b"<html>Grafana</html>"), "not as a Prometheus does"),
+        ((200, {}, b'{"data": []}'), "not as a Prometheus does"),
+    ],
+)
+def test_refusals_say_what_to_do(answering, answer, says):
+    """Each refusal is one line with the address, the remedy and Prometheus' own words; the token is not in it."""
+    server = answering(answer)
+    with pytest.raises(PrometheusRefused) as refused:
+        Prometheus(server.url, token="secret").now("up", 0.0)
+    assert str(refused.value).startswith(server.url)
+    assert says in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["prometheus:9090", "file:///etc/passwd", "http://", ""])
+def test_an_address_that_is_none(url):
+    """Only http and https are asked."""
+    with pytest.raises(PrometheusRefused, match="is no address of a Prometheus"):
+        Prometheus(url)
+
+
+def test_nobody_there():
+    """Nothing that listens is said to be so."""
+    with pytest.raises(PrometheusRefused, match=r"http://127\.0\.0\.1:1 cannot be reached: .*refused"):
+        Prometheus("http://127.0.0.1:1").now("up", 0.0)
+
+
+def test_certificates(answering, tmp_path):
+    """A certificate of a company's own is good once --ca-file names who signed it, and is refused before."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server = answering(GOOD, context)
+    assert Prometheus(server.url, ca=cert).now("up", 0.0)
+    with pytest.raises(PrometheusRefused, match=r"cannot be reached: .*certificate verify failed"):
+        Prometheus(server.url).now("up", 0.0)
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "say where Prometheus is: --prometheus or PROMETHEUS_URL"),
+        (["--prometheus", "nowhere"], "nowhere is no address of a Prometheus"),
+        (["--prometheus", "http://127.0.0.1:1"], "http://127.0.0.1:1 cannot be reached"),
+        (
+            ["--prometheus", "http://x", "--since", "yesterday"],
+            '--since: "yesterday" is no time, write for instance 24h',
+        ),
+        (["--prometheus", "http://x", "--since", "0d"], '--since: "0d" is no time'),
+        (["--prometheus", "http://x", "--until", "noon"], '--until: "noon" is no moment'),
+        (["--prometheus", "http://x", "--token-file", "/nowhere"], "--token-file: /nowhere cannot be read"),
+        (["--prometheus", "https://x", "--ca-file", "/nowhere"], "a certificate or key cannot be read"),
+        (["--prometheus", "http://x", "--cert-file", "/nowhere"], "--cert-file and --key-file go together"),
+        (["--prometheus", "http://x", "--baseline", "/nowhere"], "/nowhere: cannot be read"),
+    ],
+)
+def test_wrong_arguments(arguments, says, capsys, monkeypatch):
+    """What is wrong is said in one line, and the command ends with 2."""
+    monkeypatch.delenv("PROMETHEUS_URL", raising=False)
+    assert main(["report", "--model", "fraud", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+
+
+def test_a_token_comes_from_a_file_or_the_environment(answering, tmp_path, monkeypatch, capsys):
+    """A token is never on the command line, where others would see it; the file is first."""
+    server = answering(failed(403, ""))
+    monkeypatch.setenv("PROMETHEUS_TOKEN", "of the environment")
+    (tmp_path / "token").write_text("of the file\n")
+    main(["report", "--model", "m", "--prometheus", server.url])
+    main(["report", "--model", "m", "--prometheus", server.url, "--token-file", str(tmp_path / "token")])
+    assert [authorization for _, authorization, _ in server.seen] == [
+        "Bearer of the environment",
+        "Bearer of the file",
+    ]
+    assert "of the" not in capsys.readouterr().err
