@@ -114,6 +114,7 @@ Segments = Annotated[dict[StrictStr, list[StrictStr]], AfterValidator(_are_segme
 Priority = Literal["P1", "P2", "P3", "P4"]
 Count = Annotated[StrictInt, Field(ge=1)]
 Score = Annotated[float, BeforeValidator(_is_number), Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_is_number), Field(gt=0, lt=1)]
 
 
 class _Settings(BaseModel):
@@ -204,7 +205,7 @@ class Model(_Settings):
     """What is said about one model.
 
     ``segments`` names the values of an attribute, a feature or a name used in ``@segment``, whose rows are
-    counted by themselves, too.
+    counted by themselves, too. Answers of at most ``confidence`` are counted as unsure.
     """
 
     owner: Annotated[StrictStr, Field(min_length=1)] = UNOWNED
@@ -214,6 +215,7 @@ class Model(_Settings):
     thresholds: Thresholds = Thresholds()
     features: dict[StrictStr, Feature] = {}
     segments: Segments = {}
+    confidence: Share | None = None
 
     def psi_thresholds(self, feature: str) -> dict[Priority, float]:
         """Return the PSI at which an alert of each priority starts for *feature*."""

@@ -147,6 +147,10 @@ PREDICTION_ERRORS = Series(
 PREDICTION_DURATION = Series(
     "driftline_prediction_duration_seconds", "histogram", MODEL, "Duration of a call of the model.",
 )  # fmt: skip
+CONFIDENCE = Series(
+    "driftline_prediction_confidence_ratio", "histogram", MODEL,
+    "Confidence of a classifier's answers, its largest score; le is the configured confidence.",
+)  # fmt: skip
 LAST_PREDICTION = Series(
     "driftline_last_prediction_timestamp_seconds", "gauge", MODEL,
     "When rows last arrived, by the sidecar's clock; absent before the very first.",
@@ -190,7 +194,7 @@ SEGMENT_ERRORS = Series(
 
 MERGED_SERIES = (
     FEATURE_VALUES, FEATURE_FAULTS, BASELINE_RATIO, BASELINE_VALUES, BASELINE_FAULT_RATIO, OVERDISPERSION,
-    DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, LAST_PREDICTION, SILENCE_THRESHOLD,
+    DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, CONFIDENCE, LAST_PREDICTION, SILENCE_THRESHOLD,
     MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, UNDECLARED_COLUMNS,
     SEGMENT_VALUES, SEGMENT_FAULTS, SEGMENT_PREDICTIONS, SEGMENT_ERRORS,
 )  # fmt: skip

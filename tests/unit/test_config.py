@@ -55,6 +55,7 @@ def test_everything_can_be_said():
             thresholds: {psi: {P3: 0.1, P2: 0.25}}
             features: {event_time: {ignore: true}, amount: {thresholds: {psi: {P3: 0.2}}}}
             segments: {country: [de, fr], plan: ["1"]}
+            confidence: 0.6
         """
     )
     fraud = read.models["fraud"]
@@ -111,6 +112,8 @@ def test_all_faults_are_named_at_once():
         (f"environment: a\nstate: {{every: {'9' * 400}s}}", "is not a duration"),
         ("environment: a\nmodels: {m: 3}", "models.m: 3 is not a mapping"),
         ("environment: a\nbaselines: b", "is not a list"),
+        ("environment: a\nmodels: {m: {confidence: 60}}", "m.confidence: Input should be less than 1"),
+        ("environment: a\nmodels: {m: {confidence: '0.6'}}", "m.confidence: '0.6' is not a number"),
         ("environment: a\nmodels: {m: {segments: {zone: [1]}}}", "1 is not text, put it in quotes"),
         ("environment: a\nmodels: {m: {segments: {zone: [no]}}}", "no/false is not text, put it in quotes"),
         ("environment: a\nmodels: {m: {segments: {zone: de}}}", "'de' is not a list, write [de]"),

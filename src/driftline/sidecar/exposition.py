@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from driftline.drift import DriftScore
     from driftline.names import Series
-    from driftline.sidecar.monitor import ModelVersion, Monitor, Track
+    from driftline.sidecar.monitor import Distribution, ModelVersion, Monitor, Track
     from driftline.sidecar.telemetry import Telemetry
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -43,6 +43,27 @@ class _TrackView:
 
 
 @dataclass(frozen=True, slots=True)
+class _Buckets:
+    """A histogram at one moment."""
+
+    bounds: tuple[float, ...]
+    cumulated: list[int]
+    sum: float
+
+    @classmethod
+    def of(cls, distribution: Distribution, *, shown: bool) -> _Buckets:
+        cumulated = (distribution.counts.cumsum() * shown).tolist()
+        return cls(distribution.bounds, cumulated, distribution.sum * shown)
+
+    def lines(self, series: Series, labels: str) -> Iterator[str]:
+        for bound, count in zip(self.bounds, self.cumulated, strict=False):
+            yield f'{series.name}_bucket{{{labels},le="{bound!r}"}} {count}'
+        yield f'{series.name}_bucket{{{labels},le="+Inf"}} {self.cumulated[-1]}'
+        yield f"{series.name}_sum{{{labels}}} {self.sum!r}"
+        yield f"{series.name}_count{{{labels}}} {self.cumulated[-1]}"
+
+
+@dataclass(frozen=True, slots=True)
 class _View:
     """A model version's numbers at one moment; a counter nobody has seen yet is shown at 0 first."""
 
@@ -50,8 +71,8 @@ class _View:
     labels: str
     predictions: int
     errors: Mapping[str, int]
-    calls: NDArray[np.int64]
-    seconds: float
+    durations: _Buckets
+    confidences: _Buckets | None
     undeclared_values: int
     sender_dropped: int
     sender_lost: int
@@ -133,8 +154,10 @@ class Exposition:
             f'environment="{escape(environment)}",model="{escape(model.name)}",version="{escape(model.version)}"',
             model.predictions * seen,
             {name: count * self._seen(*key, "error", name) for name, count in model.errors.items()},
-            model.calls * seen,
-            model.seconds * seen,
+            _Buckets.of(model.durations, shown=seen),
+            None
+            if model.confidences is None
+            else _Buckets.of(model.confidences, shown=self._seen(*key, "confidence")),
             model.undeclared_values * seen,
             model.sender_dropped * seen,
             model.sender_lost * seen,
@@ -287,7 +310,12 @@ class Exposition:
                 for name, count in ({names.OTHER: 0} | dict(v.errors)).items()
             ],
         )
-        yield names.PREDICTION_DURATION, [line for v in views for line in _histogram(v)]
+        for series, buckets in (
+            (names.PREDICTION_DURATION, [v.durations for v in views]),
+            (names.CONFIDENCE, [v.confidences for v in views]),
+        ):
+            pairs = zip(views, buckets, strict=True)
+            yield series, [line for v, b in pairs if b is not None for line in b.lines(series, v.labels)]
         yield each(names.LAST_PREDICTION, lambda v: v.model.last_prediction)
         yield each(names.SILENCE_THRESHOLD, lambda v: v.model.settings.silence if v.model.declared else None)
         yield each(names.MIN_ROWS, lambda v: v.model.settings.min_rows)
@@ -391,19 +419,6 @@ def _unique(parts: Iterable[tuple[list[str], list[int] | None]]) -> list[str]:
             else:
                 found[line] = float(found.get(line, 0)) + values[number]
     return [f"{prefix}{value if isinstance(value, str) else int(value)}" for prefix, value in found.items()]
-
-
-def _histogram(view: _View) -> list[str]:
-    name = names.PREDICTION_DURATION.name
-    cumulated = view.calls.cumsum().tolist()
-    lines = [
-        f'{name}_bucket{{{view.labels},le="{bound!r}"}} {count}'
-        for bound, count in zip(names.DURATION_BOUNDS, cumulated, strict=False)
-    ]
-    lines.append(f'{name}_bucket{{{view.labels},le="+Inf"}} {cumulated[-1]}')
-    lines.append(f"{name}_sum{{{view.labels}}} {view.seconds!r}")
-    lines.append(f"{name}_count{{{view.labels}}} {cumulated[-1]}")
-    return lines
 
 
 def _version_info(view: _View) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from driftline.columns import Coded, categories, numbers, take
 from driftline.config import Model, parse_duration
 from driftline.drift import DriftScore, Layout
 from driftline.sidecar.baselines import ANY_VERSION, Baselines
+from driftline.sidecar.confidence import confidence
 from driftline.sidecar.segments import SegmentLayout, Segments
 from driftline.sidecar.streams import Streams
 from driftline.window import Pieces, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,7 +38,20 @@ MAX_ERROR_TYPES = 20
 LONGEST_CALL = 86_400.0
 """Seconds; a latency beyond a day is no latency, and would own the sum."""
 SILENT_SECONDS = 3600.0
-_BOUNDS = np.asarray(names.DURATION_BOUNDS)
+
+
+class Distribution:
+    """Values per bucket, as a histogram of Prometheus has them: upper *bounds* included, and one for the rest."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = np.zeros(len(bounds) + 1, np.int64)
+        self.sum = 0.0
+
+    def add(self, values: NDArray[np.floating[Any]]) -> None:
+        """Count *values*."""
+        self.counts += np.bincount(np.searchsorted(self.bounds, values), minlength=len(self.counts))
+        self.sum += float(values.sum(dtype=np.float64))
 
 
 class Track:
@@ -102,8 +116,8 @@ class ModelVersion:
     last_prediction: float | None = None
     predictions: int = 0
     errors: dict[str, int] = field(default_factory=dict)
-    calls: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(_BOUNDS) + 1, np.int64))
-    seconds: float = 0.0
+    durations: Distribution = field(default_factory=lambda: Distribution(names.DURATION_BOUNDS))
+    confidences: Distribution | None = None
     undeclared_values: int = 0
     sender_dropped: int = 0
     sender_lost: int = 0
@@ -115,6 +129,13 @@ class ModelVersion:
 
     def __post_init__(self) -> None:
         self.segment_rows, self.segment_errors = np.zeros((2, len(self.segments.labels)), np.int64)
+
+    def tells_confidence(self) -> Distribution:
+        """Return where confidences are counted; from the first call on there is a series for them."""
+        if self.confidences is None:
+            bound = self.settings.confidence
+            self.confidences = Distribution(() if bound is None else (bound,))
+        return self.confidences
 
 
 class Monitor:
@@ -174,6 +195,9 @@ class Monitor:
         inputs = {name: column for name, column in columns.items() if not name.startswith("@")}
         outputs = _outputs(columns, answered)
         segments = model.segments.of(columns, rows, batch.segment)
+        expected = track.baseline.task if track else None
+        task = expected or _task(batch.task) or model.task
+        sure = confidence(outputs) if task in (None, "classification") else np.empty(0)
         counted = None
         if track:
             counted = (
@@ -185,7 +209,10 @@ class Monitor:
             model.sender_dropped += admission.dropped
             model.sender_lost += admission.lost
             _add_errors(model, errors, admission.failed)
-            _add_durations(model, columns.get(names.COLUMN_LATENCY))
+            model.durations.add(_latencies(columns.get(names.COLUMN_LATENCY)))
+            if len(sure):
+                model.tells_confidence().add(sure)
+            model.task = task
             model.last_prediction = wall
             model.dataset_version = batch.dataset_version or model.dataset_version
             model.segment_rows += model.segments.occurs(segments)
@@ -198,13 +225,10 @@ class Monitor:
                 track.fresh.add(counts)
                 if track.pieces.due(rows):
                     track.pieces.close(track.layout.folded(track.totals.values), now)
-                expected = track.baseline.task
                 if batch.task and expected and batch.task != expected:
                     model.task_differs += 1
-                model.task = expected or _task(batch.task) or model.task
                 model.undeclared_values += rows * len(inputs.keys() - set(known) - _not_watched(model))
             else:
-                model.task = _task(batch.task) or model.task
                 self._learn(model, inputs)
                 model.undeclared_values += rows * len(inputs)
         self._telemetry.counted(batch.records, rows)
@@ -258,6 +282,10 @@ class Monitor:
             track = Track(layout, self.config.windows, model.segments, now)
             model.tracks[baseline.id] = track
             model.task = baseline.task or model.task
+            if baseline.task == "classification" and any(
+                f.startswith(names.COLUMN_SCORE) for f in layout.names
+            ):
+                model.tells_confidence()
         return track
 
     def _layout(self, baseline: Baseline, settings: Model) -> Layout:
@@ -432,13 +460,10 @@ def _task(said: str | None) -> str | None:
     return said if said in names.TASKS else None
 
 
-def _add_durations(model: ModelVersion, column: Column | None) -> None:
-    if column is None:
-        return
-    values = numbers(column).values
-    values = values[(values >= 0) & (values < LONGEST_CALL)]
-    model.calls += np.bincount(np.searchsorted(_BOUNDS, values, side="left"), minlength=len(_BOUNDS) + 1)
-    model.seconds += float(values.sum(dtype=np.float64))
+def _latencies(column: Column | None) -> NDArray[np.floating[Any]]:
+    """Return the durations of calls, in seconds."""
+    values = np.empty(0) if column is None else numbers(column).values
+    return values[(values >= 0) & (values < LONGEST_CALL)]
 
 
 def _not_watched(model: ModelVersion) -> set[str]:
