@@ -108,6 +108,8 @@ class Target:
             content = answer.read()
         finally:
             connection.close()
+        if answer.headers["content-type"] != kind:  # not the receiver's words
+            return answer.status, content.decode()
         if kind == JSON:
             said = json.loads(content)
             return answer.status, said.get("message") or said.get("partialSuccess", {}).get(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import resource
 import signal
 import threading
 import time
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_TOKEN_BYTES = 4096
+MAX_FILES = 16_384
+"""Far beyond what the ports take; some systems allow a thousand million, and some libraries loop over them."""
 
 
 def steady_clock(beginning: float) -> Callable[[], float]:
@@ -83,6 +86,7 @@ class Sidecar:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
+        _take_files()
         self.state.claim()
         self.state.restore(self.monitor)
         self.monitor.tick()
@@ -160,6 +164,13 @@ class Sidecar:
         if self._ready:
             return PlainTextResponse("driftline is ready\n")
         return PlainTextResponse("driftline is starting or stopping\n", status_code=503)
+
+
+def _take_files() -> None:
+    """Take as many open files as this process may have: each sender's connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _at(address: str | None, port: int | None) -> str:

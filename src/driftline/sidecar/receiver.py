@@ -28,7 +28,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from driftline.errors import ConfigurationError, RequestUnreadable
-from driftline.sidecar.web import Security, WebServer
+from driftline.sidecar.web import HEAD_SECONDS, Security, WebServer
 from driftline.wire import decode, decode_json
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ MAX_PARSED_BYTES = 256 << 20
 MAX_MEMBERS = 1024
 """Gzip files one after another in one body: one of nothing is 20 bytes and costs as much as a large one."""
 MAX_HEADER_BYTES = 16 << 10
-READ_SECONDS = 30.0
-"""How long a request's body may take to arrive over HTTP."""
+READ_SECONDS = 15.0
+"""How long a request's body may take to arrive; stock exporters give up after ten seconds."""
 RETRY_SECONDS = 2
 """What a busy receiver asks for; stock exporters drop at once what should wait longer than they have left."""
 
@@ -199,6 +199,10 @@ class Receiver:
         self._grpc_server: Any = None
         # The token is checked here, where a refusal is counted and has a body that a sender understands.
         unguarded = replace(security, token=None)
+        self._awaited: dict[
+            Any, float
+        ] = {}  # calls whose message has not arrived, and since when they are here
+        self._closed = threading.Event()
         self._web = None
         if http is not None:
             self._web = WebServer(self._http, http, unguarded, name="http", connections=_CONNECTIONS)
@@ -226,6 +230,7 @@ class Receiver:
     def stop(self, grace: float = 3.0) -> None:
         """Refuse what is new, give what is under way *grace* seconds, close."""
         self._stopping = True
+        self._closed.set()
         deadline = time.monotonic() + grace
         stopped = self._grpc_server.stop(grace) if self._grpc_server is not None else None
         with self._idle:
@@ -324,6 +329,8 @@ class Receiver:
                 ("grpc.per_message_decompression", 0),  # inflated here, counted and bounded
                 ("grpc.max_metadata_size", MAX_HEADER_BYTES),
                 ("grpc.max_concurrent_streams", 64),
+                ("grpc.max_allowed_incoming_connections", _CONNECTIONS),
+                ("grpc.server_handshake_timeout_ms", int(HEAD_SECONDS * 1000)),
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.max_connection_age_ms", 600_000),
@@ -340,6 +347,7 @@ class Receiver:
             )
         self.grpc_port = port
         server.start()
+        threading.Thread(target=self._end_slow_calls, name="driftline-grpc-slow", daemon=True).start()
         return server
 
     def _bind_grpc(self, server: Any, address: str) -> int:
@@ -360,7 +368,7 @@ class Receiver:
                 metadata = dict(context.invocation_metadata())
                 self._admit(str(metadata.get("authorization", "")))
                 with self._in_flight.share() as share:
-                    message = _only(requests, self._max_message)
+                    message = self._only(requests, context)
                     share.cover(len(message))
                     # No protobuf begins like that: with decompression by the library off, it is gzip.
                     gzipped = message.startswith(b"\x1f\x8b")
@@ -377,6 +385,33 @@ class Receiver:
             raise
         self._telemetry.request("grpc", grpc.StatusCode.OK.name)
         return response.SerializeToString()
+
+    def _only(self, requests: Iterator[bytes], context: Any) -> bytes:
+        """Wait for a call's one message; a call that keeps us waiting is ended, for each holds a thread."""
+        began = self._awaited[context] = time.monotonic()
+        gone = None
+        try:
+            message = next(requests, None)
+        except grpc.RpcError as error:
+            message, gone = None, error
+        finally:
+            del self._awaited[context]
+        if message is not None:
+            return message
+        if time.monotonic() - began >= READ_SECONDS:
+            raise _too_slow()
+        if gone is not None:
+            raise gone
+        # the library ends the stream where a message is larger than it may be
+        text = f"the call holds no request, or one larger than {self._max_message} bytes"
+        raise _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+
+    def _end_slow_calls(self) -> None:
+        while not self._closed.wait(1.0):
+            now = time.monotonic()
+            for context, began in list(self._awaited.items()):
+                if now - began >= READ_SECONDS:
+                    context.cancel()
 
     # --- HTTP ---------------------------------------------------------------------------------------
 
@@ -435,11 +470,7 @@ class Receiver:
                     share.cover(size)
                     pieces.append(piece)
         except TimeoutError as error:
-            raise _Refused(
-                408,
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                f"the body took more than {READ_SECONDS:g} s to arrive",
-            ) from error
+            raise _too_slow() from error
         return pieces
 
 
@@ -454,14 +485,6 @@ class _Export(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def service(self, handler_call_details: Any) -> Any:
         return self._method if handler_call_details.method == EXPORT else None
-
-
-def _only(requests: Iterator[bytes], limit: int) -> bytes:
-    message = next(requests, None)
-    if message is None:  # the library ends the stream where a message is larger than it may be
-        text = f"the call holds no request, or one larger than {limit} bytes"
-        raise _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
-    return message
 
 
 def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
@@ -511,6 +534,11 @@ def _parsed_bytes(body: bytes) -> float:
 
 def _too_large(limit: int) -> _Refused:
     return _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes")
+
+
+def _too_slow() -> _Refused:
+    text = f"the body took more than {READ_SECONDS:g} s to arrive"
+    return _Refused(408, grpc.StatusCode.DEADLINE_EXCEEDED, text)
 
 
 def _failed(to: str) -> _Refused:

@@ -9,14 +9,21 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from driftline.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import asyncio
     from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+HEAD_SECONDS = 10.0
+"""How long the first lines of a request may take to arrive, and an answer to be read; the sender is alone with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class WebServer:
         config = uvicorn.Config(
             self._app,
             interface="asgi3",  # uvicorn would take a bound method for the older form
-            http="h11",
+            http=_Impatient,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -108,9 +115,9 @@ class WebServer:
             found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
             family, _, _, _, address = found[0]
             listener = socket.create_server(address[:2], family=family, backlog=512)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise ConfigurationError(
-                f"listen.{self._name}: {self._address} cannot be bound: {error.strerror}; "
+                f"listen.{self._name}: {self._address} cannot be bound: {getattr(error, 'strerror', error)}; "
                 "stop what holds it or choose another port"
             ) from error
         return listener
@@ -123,6 +130,50 @@ class WebServer:
         self._thread.join(grace)
         self._server.force_exit = True
         self._thread.join(1.0)
+
+
+class _Impatient(H11Protocol):
+    """Ends a connection on which a request only begins, or whose answer nobody reads.
+
+    Uvicorn ends one that is silent between two requests. One that sends a byte now and then would keep its place
+    for ever, and the places are few.
+    """
+
+    _head: asyncio.TimerHandle | None = None
+    _answer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head = self._within_patience()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            _stop(self._head)
+            self._head = None
+        elif self._head is None:
+            self._head = self._within_patience()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._answer = self._within_patience()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        _stop(self._answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        _stop(self._head)
+        _stop(self._answer)
+
+    def _within_patience(self) -> asyncio.TimerHandle:
+        return self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+
+def _stop(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
 
 
 class _Guard:
