@@ -18,7 +18,7 @@ from driftline.cli import binaries
 from driftline.statistics.overdispersion import MIN_PANES, overdispersion
 
 RULES = Path(__file__).parents[2] / "alert-rules"
-THRESHOLD, MIN_ROWS, DAY, WEEK = 0.1, 200, 24, 168
+THRESHOLD, ALONE, MIN_ROWS, DAY, WEEK = 0.1, 0.25, 200, 24, 168
 FEATURES, MONTH, HOURLY, BASELINE = 100, 30 * DAY, 200, 10_000
 RATIO = np.full((10, 1, 1), 0.1)
 
@@ -64,7 +64,7 @@ def looks(hours, phi24, phi7d, ratio=RATIO, baseline=BASELINE):
     day, week = ended(hours, DAY), ended(hours, WEEK)
     rows, share = day.sum(0), smoothed(day, ratio)
     then, rows_then = np.roll(share, WEEK, axis=-1), np.roll(rows, WEEK, axis=-1)
-    then[..., :WEEK], rows_then[..., :WEEK] = ratio, 0
+    then[..., : WEEK + DAY], rows_then[..., : WEEK + DAY] = ratio, 0  # a first day that is not whole is none
     quantile = chance(len(ratio))
     with np.errstate(divide="ignore"):  # no rows: a floor of infinity, as in PromQL
         return {
@@ -89,9 +89,10 @@ def fires(hours):
     both = np.minimum(look["training24h"], look["pearson24h"])
     significant = (both > look["chance24h"]) & (look["rows"] >= MIN_ROWS)
     moved = (look["lastweek24h"] > look["chance_lastweek"]) & (look["lastweek24h"] > THRESHOLD)
-    unmoved = (look["rows_then"] >= MIN_ROWS) & ~moved
+    known = look["rows_then"] >= MIN_ROWS
     by_week = (ends > 6 * DAY) & (look["training7d"] > np.maximum(look["chance7d"], THRESHOLD))
-    return (look["training24h"] > THRESHOLD) & (significant & ~unmoved | by_week)
+    by_day = significant & np.where(known, moved, look["training24h"] > ALONE)
+    return (look["training24h"] > THRESHOLD) & (by_day | by_week)
 
 
 def traffic(rng, cluster, shift_from=MONTH, shift=0.0):
