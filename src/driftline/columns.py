@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -314,3 +314,42 @@ def take(column: Column, rows: NDArray[Any]) -> Column:
         return Coded(column.codes[rows], column.texts)
     taken: NDArray[Any] = column[rows]
     return taken
+
+
+def join(parts: Sequence[tuple[Column | None, int]]) -> Column:
+    """Return columns, each with its number of rows, one after another; one that is None has only missing rows.
+
+    Texts that do not occur are left out.
+
+    >>> join([(np.array([1, 2]), 2), (None, 1), (np.array([0.5]), 1)])
+    array([1. , 2. , nan, 0.5])
+    >>> join([(Coded(np.array([0, -1]), ("a",)), 2), (Coded(np.array([1]), ("a", "b")), 1)])
+    Coded(codes=array([ 0, -1,  1]), texts=('a', 'b'))
+    """
+    present = [column for column, _ in parts if column is not None]
+    absent = len(present) < len(parts)
+    if present and all(isinstance(column, Coded) for column in present):
+        known: dict[str, int] = {}
+        codes = []
+        for column, rows in parts:
+            if isinstance(column, Coded):
+                place = np.full(len(column.texts) + 1, -1)  # the last one is where a code of -1 leads
+                for code in np.unique(column.codes[column.codes >= 0]).tolist():
+                    place[code] = known.setdefault(column.texts[code], len(known))
+                codes.append(place[column.codes])
+            else:
+                codes.append(np.full(rows, -1))
+        return Coded(np.concatenate(codes), tuple(known))
+    kinds = {"text" if isinstance(column, Coded) else column.dtype.kind for column in present}
+    if kinds <= set("fiu") or (kinds == {"b"} and not absent):
+        return np.concatenate([np.full(rows, np.nan) if column is None else column for column, rows in parts])
+    return of([item for column, rows in parts for item in _items(column, rows)])
+
+
+def _items(column: Column | None, rows: int) -> list[Any]:
+    if column is None:
+        return [None] * rows
+    if isinstance(column, Coded):
+        return [None if code < 0 else column.texts[code] for code in column.codes.tolist()]
+    items: list[Any] = column.tolist()
+    return items

@@ -1,14 +1,18 @@
 """What the values of a column mean, and how long a text may be."""
 
 import datetime as dt
+import itertools
 import math
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from driftline.columns import Coded, categories, category_text, clip, is_missing, numbers, of, take
+import strategies
+from driftline.columns import Coded, categories, category_text, clip, is_missing, join, numbers, of, take
 
 NAN = math.nan
 
@@ -212,3 +216,22 @@ def test_take():
     mask = np.array([True, False, True])
     assert take(np.array([1, 2, 3]), mask).tolist() == [1, 3]
     assert plain(take(Coded(np.array([0, -1, 1]), ("a", "b")), np.array([2, 1]))) == ("text", ["b", None])
+
+
+@given(column=strategies.columns(), cuts=st.lists(st.integers(0, 60), max_size=4))
+def test_join(column, cuts):
+    """What was cut apart and joined again reads the same, as numbers and as categories."""
+    bounds = [0, *sorted(min(cut, len(column)) for cut in cuts), len(column)]
+    pieces = [take(column, np.arange(low, high)) for low, high in itertools.pairwise(bounds)]
+    joined = join([(piece, len(piece)) for piece in pieces])
+    assert len(joined) == len(column)
+    for read in (numbers, categories):
+        before, after = read(column), read(joined)
+        assert (after.missing, after.wrong_type) == (before.missing, before.wrong_type)
+    assert np.array_equal(numbers(joined).values, numbers(column).values)
+    texts = [
+        [found.texts[code] for code in found.codes.tolist()] for found in map(categories, (joined, column))
+    ]
+    assert texts[0] == texts[1]
+    longer = join([(None, 2), (column, len(column))])
+    assert numbers(longer).missing == numbers(column).missing + 2

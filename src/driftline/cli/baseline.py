@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,26 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--version", default="*", help="its version; without it the baseline serves every version"
     )
-    build.add_argument("--task", choices=names.TASKS, help="else it is told from the prediction")
     _add_outputs(build)
     build.add_argument("--ground-truth", metavar="COLUMN", help="what turned out to be so; no feature")
-    for option, text in (
-        ("--features", "take this column and no others but those named so"),
-        ("--ignore", "leave this column out"),
-        ("--categorical", "read this numeric column as categories"),
-    ):
-        build.add_argument(option, action="append", metavar="COLUMN", help=f"{text}; may be repeated")
     build.add_argument(
-        "--edges-from",
-        metavar="FILE",
-        help="keep the bins of this older baseline; else of the newest of this model where the new one is "
-        "written; none cuts them anew, and last week's rows are no reference any more",
+        "--features",
+        action="append",
+        metavar="COLUMN",
+        help="take this column and no others but those named so; may be repeated",
     )
+    _add_choices(build)
     build.add_argument("--dataset-version", metavar="NAME", help="what the training data is called")
     build.add_argument(
         "--fallback", action="store_true", help="count versions without a baseline on this one"
     )
-    build.add_argument("--output", type=Path, default=Path(), metavar="PATH", help="a folder or a .json file")
     part = actions.add_parser(
         "part", help="count a part of the training data on the bins and range of a baseline, to be merged"
     )
@@ -65,11 +59,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     merge = actions.add_parser("merge", help="add up parts: the baseline of all their rows, counted at once")
     merge.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a part, or a folder of them")
     merge.add_argument("--output", type=Path, default=Path(), metavar="PATH", help="a folder or a .json file")
+    captured = actions.add_parser(
+        "capture",
+        help="build one from what is served: listen over OTLP for a while, write no row anywhere, and refuse a "
+        "period in which something moved",
+    )
+    captured.add_argument("--model", required=True, help="the model's name, as the service says it")
+    captured.add_argument("--version", required=True, help="its version, as the service says it")
+    captured.add_argument(
+        "--for", dest="period", default="24h", metavar="TIME", help="how long to listen; 24h unless given"
+    )
+    captured.add_argument("--rows", type=int, metavar="N", help="end as soon as so many rows have come")
+    for transport, address in (("grpc", "127.0.0.1:4337"), ("http", "127.0.0.1:4338")):
+        captured.add_argument(
+            f"--{transport}",
+            default=address,
+            metavar="ADDRESS",
+            help=f"where to listen, on loopback; {address} unless given",
+        )
+    _add_choices(captured)
     actions.add_parser("show", help="print what a baseline holds").add_argument(
         "file", type=Path, metavar="FILE"
     )
     check = actions.add_parser("check", help="say whether baselines are sound, and what is odd about them")
     check.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a baseline, or a folder of them")
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    """Add what is asked for wherever a baseline is built."""
+    parser.add_argument("--task", choices=names.TASKS, help="else it is told from the prediction")
+    for option, text in (
+        ("--ignore", "leave this column out"),
+        ("--categorical", "read this numeric column as categories"),
+    ):
+        parser.add_argument(option, action="append", metavar="COLUMN", help=f"{text}; may be repeated")
+    parser.add_argument(
+        "--edges-from",
+        metavar="FILE",
+        help="keep the bins of this older baseline; else of the newest of this model where the new one is "
+        "written; none cuts them anew, and last week's rows are no reference any more",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path(), metavar="PATH", help="a folder or a .json file"
+    )
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -84,9 +116,9 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 when all is well, 1 when something is odd, 2 when it could not be done."""
-    action = {"build": _build, "part": _part, "merge": _merge, "show": _show, "check": _check}[
-        arguments.action
-    ]
+    action = {
+        "build": _build, "part": _part, "merge": _merge, "capture": _capture, "show": _show, "check": _check,
+    }[arguments.action]  # fmt: skip
     try:
         return action(arguments)
     except BaselineError as error:
@@ -124,6 +156,22 @@ def _merge(arguments: argparse.Namespace) -> int:
     return _save(
         Baseline.merge([Baseline.load(path) for path in _in_folders(arguments.files)]), arguments.output
     )
+
+
+def _capture(arguments: argparse.Namespace) -> int:
+    try:
+        from driftline.cli.capture import capture
+    except ImportError as error:
+        raise BaselineError(
+            f"driftline baseline capture needs {error.name}: pip install 'driftline[baseline,sidecar]'"
+        ) from error
+    older = _older(arguments.edges_from, arguments.model, arguments.output)
+    folder = arguments.output if arguments.output.is_dir() else arguments.output.absolute().parent
+    if not os.access(folder, os.W_OK):  # said now, and not in a day
+        raise BaselineError(f"--output: {folder} is no folder that can be written to")
+    with _said():
+        baseline = capture(arguments, older)
+    return _save(baseline, arguments.output)
 
 
 def _save(baseline: Baseline, output: Path) -> int:
