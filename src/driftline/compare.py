@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from driftline.statistics.chi_square import chance
 from driftline.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from driftline.baseline import Baseline
     from driftline.columns import Column
@@ -29,6 +29,20 @@ MIN_ROWS = 200
 MANY_FAULTS = 0.05
 FEW_FAULTS = 0.01
 CLUSTERED = 5.0
+
+
+class Spread(NamedTuple):
+    """How a feature's values are spread over its bins; the shares of a side sum to 1.
+
+    Attributes:
+        bins: What each bin holds, as a person reads it.
+        expected: The baseline's share of each bin, smoothed as it is scored.
+        observed: The share of the rows that are judged.
+    """
+
+    bins: Sequence[str]
+    expected: Sequence[float]
+    observed: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,7 @@ class Verdict:
         p_value: How often chance alone moves a feature so far; None where it cannot be told.
         overdispersion: phi of the observed rows in their order; None alike.
         faults: The share of rows with a fault, for those that have become many.
+        spread: Over its bins; None where there is no value.
     """
 
     feature: str
@@ -52,6 +67,7 @@ class Verdict:
     p_value: float | None
     overdispersion: float | None
     faults: Mapping[str, float]
+    spread: Spread | None = None
 
     @property
     def found(self) -> bool:
@@ -109,10 +125,19 @@ def compare(
         notes.append(f"Not in the observed data: {', '.join(absent)}.")
     if extra:
         notes.append(f"Not in the baseline, and not judged: {', '.join(extra[:20])}.")
-    window, faults = _counted(layout, columns, table.rows)
+    window, counts = _counted(layout, columns, table.rows)
+    folded = layout.folded(counts.values)
     scores = {score.feature: score for score in layout.score(window, (*DEFAULT_STATISTICS, "chi_square"))}
     verdicts = [
-        _verdict(layout, number, scores.get(name), faults.faults[number], table.rows, threshold)
+        _verdict(
+            layout,
+            number,
+            scores.get(name),
+            folded[layout.bin_slices[number]],
+            counts.faults[number],
+            table.rows,
+            threshold,
+        )
         for number, name in enumerate(layout.names)
         if name in columns
     ]
@@ -135,7 +160,13 @@ def _counted(layout: Layout, columns: Mapping[str, Column], rows: int) -> tuple[
 
 
 def _verdict(
-    layout: Layout, number: int, score: DriftScore | None, faults: Any, rows: int, threshold: float
+    layout: Layout,
+    number: int,
+    score: DriftScore | None,
+    values: Any,
+    faults: Any,
+    rows: int,
+    threshold: float,
 ) -> Verdict:
     feature = layout.features[number]
     many = _faults(feature.faults, feature.rows, faults, rows)
@@ -154,8 +185,9 @@ def _verdict(
         says = "faults"
     else:
         says = "small shift" if score.p_value is not None and score.p_value < 1e-6 else "same"
+    spread = Spread(feature.layout.spans(), feature.ratios.tolist(), (values / values.sum()).tolist())
     return Verdict(
-        feature.name, says == "drifted", says, score.scores, score.p_value, score.overdispersion, many
+        feature.name, says == "drifted", says, score.scores, score.p_value, score.overdispersion, many, spread
     )
 
 

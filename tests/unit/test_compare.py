@@ -123,3 +123,60 @@ def test_one_wild_value_changes_no_verdict():
         rows[77] = 1e6
         (verdict,) = compare(built, {"x": rows}).verdicts
         assert verdict.drifted == drifted
+
+
+def test_page(tmp_path, capsys):
+    """With --html the same verdict is a page: every feature in its table, what moved drawn as it was and is."""
+    import pandas as pd
+
+    train, moved, page = tmp_path / "train.parquet", tmp_path / "moved.parquet", tmp_path / "out.html"
+    pd.DataFrame(table(4000)).to_parquet(train)
+    data = table(2000, seed=2, shift=1.0)
+    data["plan"][:300] = "<script>"
+    pd.DataFrame(data).to_parquet(moved)
+    assert main(["compare", str(train), str(moved), "--html", str(page)]) == 1
+    text = page.read_text()
+    assert "Drifted, 1 of 4: amount." in capsys.readouterr().out
+    assert "<title>moved.parquet against train.parquet</title>" in text
+    assert "<p>amount has moved.</p>" in text
+    assert "plan: 15.0 % unseen." in text
+    assert text.count("<figure>") == 2, "amount drifted, plan has faults"
+    assert [name for name in ("amount", "plan", "member", "answer") if f"<td>{name}</td>" not in text] == []
+    assert "<script>" not in text
+
+
+def test_page_of_what_has_not_moved(built, tmp_path):
+    """Nothing that moved is a page, too: it says so, and draws what came nearest."""
+    from driftline.report.comparison import comparison
+
+    found = compare(built, table(2000, seed=2))
+    page = comparison(found, expected="a", expected_rows=1, observed="b", threshold=0.1)
+    assert (page.tone, page.verdict) == (
+        "good",
+        "Nothing has moved more than chance explains and the threshold allows.",
+    )
+    assert len(page.sections[1].figures) == 3
+
+
+def test_spread_is_what_is_scored(built):
+    """The shares that are drawn are those of PSI, the observed ones before they are smoothed."""
+    data = table(2000, seed=2, shift=0.5)
+    (amount,) = [one for one in compare(built, data).verdicts if one.feature == "amount"]
+    expected, observed = np.array(amount.spread.expected), np.array(amount.spread.observed)
+    assert expected.sum() == pytest.approx(1)
+    smoothed = (observed * 2000 + 10 * expected) / 2010
+    assert amount.scores["psi"] == pytest.approx(((smoothed - expected) * np.log(smoothed / expected)).sum())
+    assert amount.spread.bins[0].startswith("to ")
+    assert observed[0] == pytest.approx(
+        (data["amount"] <= float(amount.spread.bins[0][3:])).mean(), abs=0.002
+    )
+
+
+def test_where_a_page_cannot_be_written(tmp_path, capsys):
+    """A page that cannot be written is named; the exit code says that it is not there."""
+    import pandas as pd
+
+    pd.DataFrame(table(500)).to_parquet(tmp_path / "a.parquet")
+    same = str(tmp_path / "a.parquet")
+    assert main(["compare", same, same, "--html", str(tmp_path)]) == 2
+    assert f"{tmp_path} cannot be written" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from driftline.baseline import Baseline
 from driftline.compare import Comparison, compare
-from driftline.errors import BaselineError
+from driftline.errors import BaselineError, DriftlineError
 
 if TYPE_CHECKING:
     import argparse
@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PSI",
         help="what counts as large; 0.1 unless given",
     )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write it as a page, too, with drawings; needs driftline[report]",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,11 +66,33 @@ def run(arguments: argparse.Namespace) -> int:
             threshold=arguments.threshold,
             outputs={name: column for name, column in outputs.items() if column},
         )
+        if arguments.html:
+            _write(arguments, expected, found)
     except BaselineError as error:
         print("\n".join(error.faults), file=sys.stderr)
         return 2
+    except ImportError as error:
+        print(f"--html needs {error.name}: pip install 'driftline[report]'", file=sys.stderr)
+        return 2
+    except DriftlineError as error:
+        print(error, file=sys.stderr)
+        return 2
     print("\n".join(_lines(expected, arguments, found)))
     return 1 if any(verdict.found for verdict in found.verdicts) else 0
+
+
+def _write(arguments: argparse.Namespace, expected: Baseline, found: Comparison) -> None:
+    from driftline.report.comparison import comparison
+    from driftline.report.page import save
+
+    page = comparison(
+        found,
+        expected=arguments.expected.name,
+        expected_rows=expected.rows,
+        observed=arguments.observed.name,
+        threshold=arguments.threshold,
+    )
+    save(page, arguments.html)
 
 
 def _expected(arguments: argparse.Namespace) -> Baseline:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from driftline.baseline import Baseline
 from driftline.errors import BaselineError, DriftlineError
 from driftline.report.model import Period, report
-from driftline.report.page import render
+from driftline.report.page import save
 from driftline.report.prometheus import Prometheus
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             borders=_borders(arguments.baseline),
         )
         output = arguments.output or Path(re.sub(r"[^\w.-]", "_", arguments.model) + ".html")
-        write(output, render(page))
+        save(page, output)
     except BaselineError as error:
         print("\n".join(error.faults), file=sys.stderr)
         return 2
@@ -88,18 +88,6 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     print(f"{output}: {page.verdict}")
     return 0 if page.tone == "good" else 1
-
-
-def write(path: Path, text: str) -> None:
-    """Write a page.
-
-    Raises:
-        DriftlineError: It cannot be written.
-    """
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DriftlineError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _period(since: str, until: str | None) -> Period:

@@ -16,7 +16,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
-from driftline.report.words import short, visible
+from driftline.report import page
+from driftline.report.words import percent, short, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +52,19 @@ _RC: Any = {
     "grid.color": "#eaeef2",
     "axes.axisbelow": True,
 }
+
+
+def spread(
+    feature: str, bins: Sequence[str], sides: Mapping[str, Sequence[float]], about: str = ""
+) -> page.Figure:
+    """Return the drawing of how *feature* is spread, and in words where the first two *sides* differ most."""
+    (before, was), (after, now) = list(sides.items())[:2]
+    most = max(range(len(bins)), key=lambda number: abs(now[number] - was[number]))
+    told = (
+        f"Most of all: {short(bins[most])}, {percent(was[most])} in {before}, {percent(now[most])} in {after}."
+    )
+    about = f"{about} {told}".strip()
+    return page.Figure(feature, about, shares(bins, sides, f"{feature}. {about}"))
 
 
 def shares(bins: Sequence[str], sides: Mapping[str, Sequence[float]], about: str) -> Markup:

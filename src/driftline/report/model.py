@@ -359,21 +359,12 @@ def _drawn(asking: Asking, feature: str, borders: Mapping[str, Mapping[str, str]
         known = borders.get(binning, {})
         sides = {
             "training": [expected[version, binning, name] for name in bins],
-            "last 24 h": [observed.get((version, binning, name), 0.0) for name in bins],
+            "the last 24 h": [observed.get((version, binning, name), 0.0) for name in bins],
         }
         if any((binning, name) in lastweek for name in bins):
             sides["last week"] = [lastweek.get((binning, name), 0.0) for name in bins]
-        most = max(
-            bins,
-            key=lambda name: abs(
-                observed.get((version, binning, name), 0.0) - expected[version, binning, name]
-            ),
-        )
-        was, is_now = (percent(side.get((version, binning, most), 0.0)) for side in (expected, observed))
-        called = known.get(most, f"bin {most}" if most.isdigit() else most)
-        about = f"Version {version}. Most of all {short(called)}: {was} in training, {is_now} in the last 24 hours."
         labels = [known.get(name, _ordinal(name, bins)) for name in bins]
-        figures.append(Figure(feature, about, draw.shares(labels, sides, f"{feature}. {about}")))
+        figures.append(draw.spread(feature, labels, sides, f"Version {version}."))
     training = asking.line(
         f"PSI of {feature} against training",
         f"max(version_feature:driftline_feature_psi:training24h{{{of}}})",

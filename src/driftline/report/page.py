@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from driftline.errors import DriftlineError
 from driftline.report.words import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 Tone: TypeAlias = Literal["good", "warn", "bad", "none"]
 """As expected, a ticket's worth, somebody is needed now, cannot be told."""
@@ -110,6 +112,18 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("page.html").render(page=page, version=version("driftline"))
+
+
+def save(page: Page, path: Path) -> None:
+    """Write the HTML of *page*.
+
+    Raises:
+        DriftlineError: It cannot be written.
+    """
+    try:
+        path.write_text(render(page), encoding="utf-8")
+    except OSError as error:
+        raise DriftlineError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _visible(value: Any) -> Any:
