@@ -28,6 +28,8 @@ from driftline.names import OTHER
 from driftline.routing import UNOWNED, Alerting
 from driftline.statistics import STATISTICS
 
+UNIX = "unix://"
+"""Begins the address of a socket in the file system, such as ``unix:///run/driftline.sock``."""
 MAX_FILE_BYTES = 1 << 20
 RULES_WINDOWS = ("24h", "7d")
 """The windows in which the shipped rules read how much panes differ."""
@@ -67,6 +69,10 @@ def _is_address(value: str) -> str:
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f'"{value}" is not an address, write "127.0.0.1:4327"')
     return value
+
+
+def _is_http_address(value: str) -> str:
+    return value if value.startswith(f"{UNIX}/") and len(value) > len(UNIX) + 1 else _is_address(value)
 
 
 def _is_number(value: Any) -> Any:
@@ -109,6 +115,7 @@ def _shown(value: Any) -> str:
 
 Duration = Annotated[float, BeforeValidator(_as_duration)]
 Address = Annotated[StrictStr, AfterValidator(_is_address)]
+HttpAddress = Annotated[StrictStr, AfterValidator(_is_http_address)]
 Statistic = Annotated[StrictStr, AfterValidator(_is_statistic)]
 Segments = Annotated[dict[StrictStr, list[StrictStr]], AfterValidator(_are_segments)]
 Priority = Literal["P1", "P2", "P3", "P4"]
@@ -133,7 +140,7 @@ class Listen(_Settings):
     """Where the sidecar listens, and who may speak to it. One rule for all three ports."""
 
     grpc: Address | None = "127.0.0.1:4327"
-    http: Address | None = "127.0.0.1:4328"
+    http: HttpAddress | None = "127.0.0.1:4328"
     metrics: Address = "127.0.0.1:9477"
     tls: Tls | None = None
     token_file: Path | None = None
@@ -155,7 +162,9 @@ class Listen(_Settings):
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether ``host:port`` can be reached from this machine only."""
+    """Return whether ``host:port``, or a socket in the file system, can be reached from this machine only."""
+    if address.startswith(UNIX):
+        return True
     host = address.rpartition(":")[0].strip("[]")
     if host == "localhost":
         return True

@@ -29,7 +29,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceResponse,
 )
 
+import driftline
 from driftline.errors import ConfigurationError
+from driftline.instrumentation.recorder import Recorder
+from driftline.instrumentation.settings import Settings
 from driftline.sidecar import receiver as module
 from driftline.sidecar.receiver import Receiver, Security
 from driftline.wire import Batch, encode
@@ -666,6 +669,24 @@ def test_mutual_tls(listening, certificates):
         code, _, _ = refusal(receiver, BODY, secure_channel(receiver, certificates, client))
         assert code is grpc.StatusCode.UNAVAILABLE
     assert len(seen.batches) == 2
+
+
+def test_our_own_sender_passes_every_guard(listening, certificates, tmp_path):
+    """Driftline's sender shows its certificate and its token, and trusts the private authority."""
+    (tmp_path / "token").write_text("s3cret\n")
+    guarded = (
+        certificates / "server.crt", certificates / "server.key", certificates / "authority.crt", "s3cret"
+    )  # fmt: skip
+    receiver, seen = listening(security=Security(*guarded))
+    endpoint = f"https://127.0.0.1:{receiver.http_port}"
+    own = {"cert_file": str(certificates / "client.crt"), "key_file": str(certificates / "client.key")}
+    given = {"ca_file": str(certificates / "authority.crt"), "token_file": str(tmp_path / "token"), **own}
+    for missing in ("cert_file", "token_file", "ca_file", None):
+        settings = Settings(endpoint=endpoint, **{k: v for k, v in given.items() if k != missing})
+        with Recorder("m", missing or "whole", settings=settings).call({"a": 1.0}):
+            pass
+    driftline.shutdown()
+    assert [batch.version for batch in seen.batches] == ["whole"]
 
 
 def test_bad_certificate(listening, certificates):

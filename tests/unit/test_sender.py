@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -19,7 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import driftline
 from driftline import names
-from driftline.instrumentation import problems, process, sender
+from driftline.instrumentation import problems, process, sender, transport
 from driftline.instrumentation.recorder import Recorder
 from driftline.instrumentation.settings import Settings
 from otlp_receiver import Receiver, partial_success
@@ -164,6 +165,76 @@ def test_refused(receiver, answer, caplog):
     assert (batch.rows, batch.rows_total, batch.dropped_rows_total) == (3, 10, 7)
     (record,) = caplog.records
     assert "a batch was dropped" in record.message
+
+
+class Rude:
+    """Listens, reads a little, answers what it is told to, and hangs up."""
+
+    def __init__(self, answer):
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, args=(answer,), daemon=True).start()
+
+    def _serve(self, answer):
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection, suppress(OSError):
+                    connection.recv(64)
+                    answer(connection)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.close()
+
+
+def says(text):
+    """Return a receiver that hears the request out and then says *text*."""
+
+    def answer(connection):
+        connection.settimeout(0.05)
+        with suppress(TimeoutError):
+            while connection.recv(1 << 20):
+                pass
+        connection.sendall(text)
+
+    return answer
+
+
+def endlessly(connection):
+    says(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")(connection)
+    while True:
+        connection.sendall(bytes(65536))
+
+
+@pytest.mark.parametrize(
+    ("answer", "again"),
+    [
+        (lambda _: None, True),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), True),
+        (says(b"SSH-2.0-OpenSSH_9.2\r\n"), True),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ngarbage"), False),
+        (lambda _: time.sleep(1), True),
+        (endlessly, False),
+    ],
+    ids=["closing in the request", "closing in the answer", "no HTTP", "no protobuf", "silent", "endless"],
+)
+def test_rude_receivers(monkeypatch, caplog, answer, again):
+    """Whatever answers there, the batch is given up or repeated, the log says so, and the thread goes on."""
+    monkeypatch.setattr(transport, "ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr(sender, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(sender, "RETRY_SECONDS", 0.5)
+    with Rude(answer) as rude:
+        predict(rude, 100, columns=200)
+        assert driftline.flush(20)
+        assert ("driftline tries again" in caplog.text) == again
+        predict(rude)
+        assert driftline.flush(20)
+        assert running_sender()._thread.is_alive()
+    assert "a batch was dropped" in caplog.text
+    assert running_sender().buffer._used == 0
 
 
 def test_given_up(receiver, monkeypatch):

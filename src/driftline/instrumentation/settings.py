@@ -22,15 +22,19 @@ class Settings:
     """Where batches go.
 
     Attributes:
-        endpoint: The sidecar's OTLP/HTTP address, without ``/v1/logs``.
+        endpoint: The sidecar's OTLP/HTTP address, without ``/v1/logs``; ``unix:///run/driftline.sock`` for a socket.
         token_file: A file with a bearer token, read anew for every request; or None.
         ca_file: A file with the certificates that ``https`` is checked against; None for the system's.
+        cert_file: A file with this service's own certificate, where the sidecar asks for one; or None.
+        key_file: A file with its key; None where the key is in the same file.
         disabled: Observe nothing at all.
     """
 
     endpoint: str = DEFAULT_ENDPOINT
     token_file: str | None = None
     ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
     disabled: bool = False
 
     def __post_init__(self) -> None:
@@ -45,6 +49,8 @@ class Settings:
         endpoint: str | None = None,
         token_file: str | None = None,
         ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> Settings:
         """Return the settings given, completed from *environ*.
@@ -66,6 +72,8 @@ class Settings:
             endpoint=given.rstrip("/"),
             token_file=token_file or environ.get("DRIFTLINE_TOKEN_FILE") or None,
             ca_file=ca_file or environ.get("DRIFTLINE_CA_FILE") or None,
+            cert_file=cert_file or environ.get("DRIFTLINE_CERT_FILE") or None,
+            key_file=key_file or environ.get("DRIFTLINE_KEY_FILE") or None,
             disabled=disabled not in _NO,
         )
 
@@ -76,6 +84,8 @@ def _endpoint_fault(endpoint: str) -> str:
         url.port  # noqa: B018 - reading it checks it
     except ValueError as error:
         return f"{endpoint!r} is no address ({error}), write {DEFAULT_ENDPOINT}"
+    if url.scheme == "unix" and not url.hostname and url.path.strip("/"):
+        return ""
     if url.scheme not in ("http", "https") or not url.hostname:
-        return f"{endpoint!r} is no http or https address, write {DEFAULT_ENDPOINT}"
+        return f"{endpoint!r} is no http or https address, write {DEFAULT_ENDPOINT} or unix:///run/driftline.sock"
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import ssl
 import urllib.parse
 from pathlib import Path
@@ -12,11 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 if TYPE_CHECKING:
-    import socket
-
     from driftline.instrumentation.settings import Settings
 
 ATTEMPT_SECONDS = 5.0
+LONGEST_ANSWER = 64 << 10
 RETRIED = frozenset({429, 502, 503, 504})  # the only ones OTLP lets a client repeat
 
 
@@ -42,6 +42,8 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._url = urllib.parse.urlsplit(settings.endpoint)
+        prefix = "" if self._url.scheme == "unix" else self._url.path.rstrip("/")
+        self._path = f"{prefix}/v1/logs"
         self._connection: http.client.HTTPConnection | None = None
 
     def send(self, body: bytes) -> Answer:
@@ -49,9 +51,12 @@ class Transport:
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            self._connection.request("POST", self._url.path.rstrip("/") + "/v1/logs", body, self._headers())
+            self._connection.request("POST", self._path, body, self._headers())
             response = self._connection.getresponse()
-            return _meaning(response.status, response.read(), response.getheader("Retry-After"))
+            answer = response.read(LONGEST_ANSWER)
+            if not response.isclosed():  # there is more, and nothing of ours says so much
+                self.close()
+            return _meaning(response.status, answer, response.getheader("Retry-After"))
         except Exception as error:  # noqa: BLE001 - what is no fault of the network is not mended by trying again
             self.close()
             retry = isinstance(error, OSError | http.client.HTTPException)
@@ -59,9 +64,13 @@ class Transport:
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._url.hostname or "", self._url.port
+        if self._url.scheme == "unix":
+            return _UnixConnection(self._url.path)
         if self._url.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=ATTEMPT_SECONDS)
         context = ssl.create_default_context(cafile=self._settings.ca_file)
+        if self._settings.cert_file:
+            context.load_cert_chain(self._settings.cert_file, self._settings.key_file)
         return http.client.HTTPSConnection(host, port, timeout=ATTEMPT_SECONDS, context=context)
 
     def _headers(self) -> dict[str, str]:
@@ -85,6 +94,19 @@ class Transport:
         inherited: socket.socket | None = None if self._connection is None else self._connection.sock
         if inherited is not None:
             os.close(inherited.detach())
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a socket in the file system, which no port and no other machine can reach."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=ATTEMPT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 def _meaning(status: int, body: bytes, retry_after: str | None) -> Answer:

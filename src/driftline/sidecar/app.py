@@ -174,7 +174,9 @@ def _take_files() -> None:
 
 
 def _at(address: str | None, port: int | None) -> str:
-    return f"{address.rpartition(':')[0]}:{port}" if address else "no port"
+    if address is None or port is None:  # a socket in the file system has no port
+        return address or "no port"
+    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def _security(listen: Listen) -> Security:

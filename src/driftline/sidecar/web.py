@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
 import socket
 import ssl
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from driftline.config import UNIX
 from driftline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import asyncio
-    from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -49,7 +51,7 @@ class WebServer:
 
     Args:
         app: The application; answers 401 itself are not needed, the token is checked before it.
-        address: ``host:port``; port 0 lets the system choose.
+        address: ``host:port``, where port 0 lets the system choose; or ``unix:///run/driftline.sock``.
         security: TLS and token.
         name: What the port is for, as ``listen.<name>`` in the configuration.
         connections: How many may be open; beyond, requests are answered 503.
@@ -74,7 +76,7 @@ class WebServer:
             ConfigurationError: The port is taken, or the certificate cannot be used.
         """
         listener = self._bind()
-        self.port = listener.getsockname()[1]
+        self.port = None if listener.family == socket.AF_UNIX else listener.getsockname()[1]
         config = uvicorn.Config(
             self._app,
             interface="asgi3",  # uvicorn would take a bound method for the older form
@@ -109,6 +111,8 @@ class WebServer:
             pass
 
     def _bind(self) -> socket.socket:
+        if self._address.startswith(UNIX):
+            return self._bind_unix(self._address.removeprefix(UNIX))
         host, _, port = self._address.rpartition(":")
         host = host.strip("[]")
         try:
@@ -122,6 +126,23 @@ class WebServer:
             ) from error
         return listener
 
+    def _bind_unix(self, path: str) -> socket.socket:
+        """Bind a socket in the file system; one that a killed sidecar left behind makes room."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+                if other.connect_ex(path) == errno.ECONNREFUSED:
+                    Path(path).unlink()
+            listener.bind(path)
+            listener.listen(512)
+        except OSError as error:
+            listener.close()
+            raise ConfigurationError(
+                f"listen.{self._name}: {self._address} cannot be bound: {error.strerror}; "
+                "is its folder there and writable, and does no other sidecar listen on it?"
+            ) from error
+        return listener
+
     def stop(self, grace: float = 3.0) -> None:
         """Finish what is being answered, at most *grace* seconds, and close."""
         if self._server is None or self._thread is None:
@@ -130,6 +151,8 @@ class WebServer:
         self._thread.join(grace)
         self._server.force_exit = True
         self._thread.join(1.0)
+        if self._address.startswith(UNIX):
+            Path(self._address.removeprefix(UNIX)).unlink(missing_ok=True)
 
 
 class _Impatient(H11Protocol):
