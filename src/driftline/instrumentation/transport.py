@@ -53,7 +53,7 @@ class Transport:
                 self._connection = self._connect()
             self._connection.request("POST", self._path, body, self._headers())
             response = self._connection.getresponse()
-            answer = response.read(LONGEST_ANSWER)
+            answer = _read(response)
             if not response.isclosed():  # there is more, and nothing of ours says so much
                 self.close()
             return _meaning(response.status, answer, response.getheader("Retry-After"))
@@ -107,6 +107,14 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """Return the beginning of an answer's body; one that broke off is no answer."""
+    body = response.read(LONGEST_ANSWER)
+    if len(body) < LONGEST_ANSWER and not response.isclosed():
+        raise http.client.IncompleteRead(body)
+    return body
 
 
 def _meaning(status: int, body: bytes, retry_after: str | None) -> Answer:
