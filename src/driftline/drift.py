@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from driftline.entities import clustering, sketch
 from driftline.histogram import Histogram, fold
-from driftline.names import FAULTS, MISSING
+from driftline.names import COLUMN_ENTITY, FAULTS, MISSING
 from driftline.statistics import ON_FINE, ON_FOLD
 from driftline.statistics.chi_square import chi_square, p_value
 from driftline.statistics.false_discovery import adjusted
@@ -42,7 +43,8 @@ class DriftScore:
         feature: The feature's name, or a reserved one such as ``@prediction``.
         values: How many values the window holds in a bin; without any there is no score.
         scores: Drift score by statistic.
-        overdispersion: phi of the window's panes; None where it cannot be told yet.
+        overdispersion: phi of the window's panes, or of its entities where that is more; None where it
+            cannot be told yet.
         p_value: How often chance alone moves a feature so far; None while there is no phi.
         q_value: The p value adjusted for the number of features that are looked at.
         mean: Of the window's values, cut to the baseline's range; None for categories.
@@ -133,6 +135,7 @@ class Layout:
             carried.values[to] = counts.values[of]
             carried.sums[to] = _bounded(counts.sums[of] + counts.values[of] * moved)
             carried.faults[rows_here] = counts.faults[rows_there]
+            carried.entities = counts.entities
             carried.rows = counts.rows
             return carried
 
@@ -155,6 +158,8 @@ class Layout:
             counts.values[place] = found.values
             counts.sums[place] = found.sums
             counts.faults[number] = found.faults
+        if COLUMN_ENTITY in columns:
+            counts.entities = sketch(columns[COLUMN_ENTITY])
         with np.errstate(over="ignore", invalid="ignore"):
             counts.sums = _bounded(counts.sums - counts.values * self.centres)
         return counts
@@ -180,13 +185,14 @@ class Layout:
         folded, panes = self.folded(merged.values), self.folded(window.closed())
         if len(panes) < MIN_PANES and pieces is not None:
             panes = pieces
+        clustered = clustering(merged.entities, merged.rows)
         found: dict[int, DriftScore] = {}
         for group in self._on_fold:
             here = group.holding(folded)
             expected = group.expected(here)
             observed = Histogram(expected.edges, folded[group.places[here]])
             scores = {name: ON_FOLD[name](expected, observed) for name in statistics if name in ON_FOLD}
-            phi = overdispersion(panes[:, group.places[here]])
+            phi = np.maximum(overdispersion(panes[:, group.places[here]]), clustered)
             chance = _chance(expected, observed, phi, panes[:, group.places[here]]) if statistics else None
             for row, number in enumerate(group.numbers[here].tolist()):
                 found[number] = DriftScore(

@@ -46,6 +46,8 @@ COLUMN_ID = "@id"
 COLUMN_TIME = "@time"
 COLUMN_ENTITY = "@entity"
 COLUMN_SEGMENT = "@segment"
+OUTPUTS = (COLUMN_PREDICTION, COLUMN_SCORE)
+"""What the names of outputs begin with."""
 
 TASKS = ("classification", "regression", "ranking", "forecasting", "generation")
 
@@ -223,6 +225,10 @@ LOCAL_STDDEV = Series(
 LOCAL_WINDOW_ROWS = Series(
     "driftline_sidecar_window_rows", "gauge", (*MODEL, "window"), "Rows in a window of this sidecar.",
 )  # fmt: skip
+LOCAL_WINDOW_ENTITIES = Series(
+    "driftline_sidecar_window_entities", "gauge", (*MODEL, "window"),
+    "How many entities the rows of a window are worth, told from @entity; absent where no row has one.",
+)  # fmt: skip
 LOCAL_WINDOW_FILL = Series(
     "driftline_sidecar_window_fill_ratio", "gauge", (*MODEL, "window"),
     "Share of a window's time that this sidecar has seen.",
@@ -276,7 +282,7 @@ RELOADS = Series(
 BUILD_INFO = Series("driftline_sidecar_build_info", "gauge", ("version", "python"), "1.")
 
 LOCAL_SERIES = (
-    LOCAL_DRIFT, LOCAL_P_VALUE, LOCAL_Q_VALUE, LOCAL_MEAN, LOCAL_STDDEV, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_FILL,
+    LOCAL_DRIFT, LOCAL_P_VALUE, LOCAL_Q_VALUE, LOCAL_MEAN, LOCAL_STDDEV, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_ENTITIES, LOCAL_WINDOW_FILL,
     BATCHES, ROWS, REJECTED, DROPPED, REQUESTS,
     SENDER_DROPPED, SENDER_LOST, TASK_DIFFERS, ENVIRONMENT_DIFFERS, BYTES_IN_FLIGHT, TICK_SECONDS,
     SCRAPE_SECONDS, STATE_AGE, STATE_ERRORS, RELOADS, BUILD_INFO,

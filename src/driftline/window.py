@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from driftline.entities import SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-PANE_COLUMNS: dict[str, type[np.generic]] = {"values": np.uint32, "sums": np.float32, "faults": np.uint32}
+PANE_COLUMNS: dict[str, type[np.generic]] = {
+    "values": np.uint32,
+    "sums": np.float32,
+    "faults": np.uint32,
+    "entities": np.int32,
+}
 """What a pane keeps of :class:`Counts`, and how narrow; state files name their columns after these."""
 
 
@@ -27,12 +34,14 @@ class Counts:
         sums: Shape (fine,), the values' distances from their bin's centre, added up.
         faults: Shape (features, kinds of fault).
         rows: Rows observed.
+        entities: Shape (entities.SIZE,), the sketch of whose rows they are.
     """
 
     values: NDArray[np.int64]
     sums: NDArray[np.float64]
     faults: NDArray[np.int64]
     rows: int = 0
+    entities: NDArray[np.int64] = field(default_factory=lambda: np.zeros(SIZE, np.int64))
 
     @classmethod
     def empty(cls, fine: int, features: int, kinds: int) -> Counts:

@@ -60,9 +60,7 @@ def spread(
     """Return the drawing of how *feature* is spread, and in words where the first two *sides* differ most."""
     (before, was), (after, now) = list(sides.items())[:2]
     most = max(range(len(bins)), key=lambda number: abs(now[number] - was[number]))
-    told = (
-        f"Most of all: {short(bins[most])}, {percent(was[most])} in {before}, {percent(now[most])} in {after}."
-    )
+    told = f"Most of all: {short(bins[most])}, {percent(was[most])} in {before}, {percent(now[most])} in {after}."
     about = f"{about} {told}".strip()
     return page.Figure(feature, about, shares(bins, sides, f"{feature}. {about}"))
 

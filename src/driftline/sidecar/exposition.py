@@ -40,6 +40,7 @@ class _TrackView:
     segment_faults: NDArray[np.int64]
     scores: Mapping[str, list[DriftScore]]
     rows: Mapping[str, int]
+    entities: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ class Exposition:
                     track.segment_totals.faults * shown,
                     track.scores,
                     track.rows,
+                    track.entities,
                 )
             )
         return _View(
@@ -271,6 +273,14 @@ class Exposition:
                 f'driftline_sidecar_window_rows{{{view.labels},window="{name}"}} {rows}'
                 for view, t in latest
                 for name, rows in t.rows.items()
+            ],
+        )
+        yield (
+            names.LOCAL_WINDOW_ENTITIES,
+            [
+                f'driftline_sidecar_window_entities{{{view.labels},window="{name}"}} {number!r}'
+                for view, t in latest
+                for name, number in t.entities.items()
             ],
         )
         now = self._monitor.clock()

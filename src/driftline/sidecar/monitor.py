@@ -13,6 +13,7 @@ from driftline import names
 from driftline.columns import Coded, categories, numbers, take
 from driftline.config import Model, parse_duration
 from driftline.drift import DriftScore, Layout
+from driftline.entities import clustering
 from driftline.sidecar.baselines import ANY_VERSION, Baselines
 from driftline.sidecar.confidence import confidence
 from driftline.sidecar.segments import SegmentLayout, Segments
@@ -74,6 +75,7 @@ class Track:
         }
         self.scores: dict[str, list[DriftScore]] = {name: [] for name in windows}
         self.rows: dict[str, int] = dict.fromkeys(windows, 0)
+        self.entities: dict[str, float] = {}
 
     @property
     def baseline(self) -> Baseline:
@@ -201,7 +203,7 @@ class Monitor:
         counted = None
         if track:
             counted = (
-                track.layout.count({**inputs, **outputs}, rows),
+                track.layout.count({**columns, **outputs}, rows),
                 track.segments.count(inputs, outputs, segments, answered),
             )
         with self.lock:
@@ -361,8 +363,10 @@ class Monitor:
                 for name, window in track.windows.items()
             }
             rows = {name: int(window.rows.sum()) for name, window in track.windows.items()}
+            entities = {name: _entities(window) for name, window in track.windows.items()}
             with self.lock:
                 track.scores, track.rows = scores, rows
+                track.entities = {name: number for name, number in entities.items() if number is not None}
 
     def _let_go(self) -> None:
         wall = self.wall()
@@ -426,9 +430,15 @@ def _pieces(track: Track, now: float) -> dict[str, NDArray[np.uint32]]:
     }
 
 
+def _entities(window: Window) -> float | None:
+    """Return how many entities the rows of *window* are worth; None where no row tells whose it is."""
+    sketched, rows = window.columns["entities"].sum(axis=0), int(window.rows.sum())
+    return rows / clustering(sketched, rows) if sketched[-1] else None
+
+
 def _outputs(columns: Mapping[str, Column], answered: NDArray[np.bool_]) -> dict[str, Column]:
     """Return the outputs of the rows that were *answered*: a failed call has none that would be missing."""
-    outputs = {name: column for name, column in columns.items() if name.startswith("@")}
+    outputs = {name: column for name, column in columns.items() if name.startswith(names.OUTPUTS)}
     return outputs if answered.all() else {name: take(column, answered) for name, column in outputs.items()}
 
 
