@@ -66,6 +66,11 @@ class Files:
         return sum(sizes) > CSV_BYTES
 
     @property
+    def names(self) -> list[str]:
+        """The columns' names."""
+        return list(self._csv_types()) if self.is_csv else list(self._source.schema.names)
+
+    @property
     def rows(self) -> int:
         """How many rows there are; of CSV it is told by reading it."""
         if self.is_csv:

@@ -83,6 +83,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     check = actions.add_parser("check", help="say whether baselines are sound, and what is odd about them")
     check.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a baseline, or a folder of them")
+    check.add_argument(
+        "--against",
+        type=Path,
+        metavar="DATA",
+        help="recent rows in which nothing was wrong: suggest thresholds from how far each window of them is from "
+        "the baseline, to be pasted into driftline.yaml",
+    )
+    check.add_argument("--time", metavar="COLUMN", help="the time of a row, by which windows are cut")
+    check.add_argument(
+        "--hours",
+        type=float,
+        default=24.0,
+        metavar="N",
+        help="how long one is; 24, as the alerts judge, unless given",
+    )
+    check.add_argument(
+        "--window-rows", type=int, metavar="N", help="without a time: rows that are served in a window"
+    )
+    _add_outputs(check)
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
@@ -283,6 +302,11 @@ def _check(arguments: argparse.Namespace) -> int:
         for line in lines:
             print(f"  {line}")
         code = max(code, 1 if lines else 0)
+        if arguments.against is not None:
+            from driftline.cli.thresholds import suggest
+
+            outputs = output_columns(arguments.prediction, _scores(arguments.score))
+            code = max(code, suggest(baseline, arguments, outputs))
     return code
 
 
