@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from driftline import files
 from driftline.columns import MAX_TEXT_BYTES
 from driftline.drift import DEFAULT_STATISTICS
 from driftline.errors import ConfigurationError
@@ -342,12 +343,9 @@ def load(path: Path) -> Config:
         ConfigurationError: The file cannot be read or used; every fault is named.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
+        raw = files.read(path, MAX_FILE_BYTES)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_FILE_BYTES:
-        raise ConfigurationError(f"{path}: larger than {MAX_FILE_BYTES} bytes, which no configuration is")
     return parse(raw, name=path.name, folder=path.absolute().parent)
 
 

@@ -824,10 +824,10 @@ def test_what_is_no_file(tmp_path):
     with (tmp_path / "huge").open("wb") as file:
         file.truncate(100 << 20)
     for name, said in (
-        ("", "is no file"),
+        ("", "cannot be read: Is a directory"),
         ("pipe", "is no file"),
         ("absent", "cannot be read: No such file"),
-        ("huge", "is larger than 64 MiB"),
+        ("huge", "is larger than 67108864 bytes"),
         ("binary", "not UTF-8"),
     ):
         (fault,) = faults_of(Baseline.load, tmp_path / name)

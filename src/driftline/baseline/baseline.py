@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from driftline import files
 from driftline.baseline import build, file
 from driftline.baseline.bins import digest
 from driftline.baseline.parts import counted_in_parts, differences, merged
@@ -238,15 +239,10 @@ class Baseline:
             BaselineError: It cannot be read or is no sound baseline; every fault is named.
         """
         path = Path(path)
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise BaselineError(f"{path}: is no file")
         try:
-            with path.open("rb") as opened:
-                raw = opened.read(MAX_FILE_BYTES + 1)
+            raw = files.read(path, MAX_FILE_BYTES)
         except OSError as error:
             raise BaselineError(f"{path}: cannot be read: {error.strerror}") from error
-        if len(raw) > MAX_FILE_BYTES:
-            raise BaselineError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB, which no baseline is")
         try:
             return cls.from_json(raw.decode())
         except BaselineError as error:

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from driftline import files
 from driftline.errors import BaselineError, ConfigurationError
 from driftline.sidecar.baselines import Baselines, fingerprint
 from driftline.sidecar.exposition import OPENMETRICS, TEXT, Exposition
@@ -114,16 +115,24 @@ class Sidecar:
         logger.info("stopped")
 
     def _watch(self) -> None:
-        """Tick, reload and save, until told to stop."""
+        """Tick, reload and save, until told to stop; what fails is told, and tried again the next time."""
         save_at = time.monotonic() + self.config.state.every
         while not self._stopping.wait(self.config.tick):
             began = time.perf_counter()
-            self._reload()
-            self.monitor.tick()
+            for step in (self._reload, self.monitor.tick):
+                self._try(step)
             if time.monotonic() >= save_at:
-                self.state.save(self.monitor)
+                self._try(lambda: self.state.save(self.monitor))
                 save_at = time.monotonic() + self.config.state.every
             self.telemetry.ticked(time.perf_counter() - began)
+
+    @staticmethod
+    def _try(step: Callable[[], None]) -> None:
+        """Take a step of the ticker; counters are right without it, so no fault of ours in it ends the process."""
+        try:
+            step()
+        except Exception:
+            logger.exception("a tick failed in part; the next one tries again")
 
     def _reload(self) -> None:
         """Take changed baselines; keep the old ones when one of the new is bad."""
@@ -132,13 +141,14 @@ class Sidecar:
             return
         self._fingerprint = found
         try:
-            self.monitor.reload(Baselines.load(self.config.baselines))
+            baselines = Baselines.load(self.config.baselines)
+            self.monitor.reload(baselines)
         except BaselineError as error:
             self.telemetry.reloaded("failed")
             logger.error("baselines: the changed ones are not used, the old ones are kept: %s", error)
         else:
             self.telemetry.reloaded("loaded")
-            logger.info("baselines: reloaded")
+            logger.info("baselines: reloaded, %d are known now", len(baselines.all))
 
     # --- pages ----------------------------------------------------------------------------------
 
@@ -190,8 +200,7 @@ def _security(listen: Listen) -> Security:
 
 def _token(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            token = file.read(MAX_TOKEN_BYTES).decode("ascii").strip()
+        token = files.read(path, MAX_TOKEN_BYTES).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"listen.token_file: {path} cannot be read as a token: {error}") from error
     if not token:

@@ -73,17 +73,31 @@ class Baselines:
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
-    """Return the baseline files in *paths*, each a file or a folder, by name."""
+    """Return the baseline files in *paths*, each a file or a folder, by name.
+
+    Raises:
+        BaselineError: A folder is there and cannot be read, which is not the same as one without baselines.
+    """
     found: list[Path] = []
     for path in paths:
-        found.extend(sorted(path.glob(PATTERN)) if path.is_dir() else [path] if path.suffix else [])
+        try:
+            if path.is_dir():
+                found.extend(sorted(each for each in path.iterdir() if each.match(PATTERN)))
+            elif path.suffix:
+                found.append(path)
+        except OSError as error:
+            raise BaselineError(f"{path}: cannot be read: {error.strerror}") from error
     return found
 
 
 def fingerprint(paths: Sequence[Path]) -> frozenset[tuple[str, int, int]]:
     """Return what changes when one of the files changes: names, times and sizes."""
     marks = set()
-    for path in files(paths):
+    try:
+        found = files(paths)
+    except BaselineError as error:  # once; who then reads the files says it
+        return frozenset({(str(error), 0, 0)})
+    for path in found:
         try:
             status = path.stat()
         except OSError:

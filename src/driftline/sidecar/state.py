@@ -20,8 +20,10 @@ rows for 2,900. They begin at 0 at every start.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
+import io
 import json
 import logging
 import os
@@ -30,12 +32,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
-from zipfile import BadZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
+from driftline import files
 from driftline.errors import ConfigurationError, StateError
-from driftline.names import FAULTS
+from driftline.names import FAULTS, MAX_MODEL_BYTES, TASKS
 from driftline.window import PANE_COLUMNS, Counts
 
 if TYPE_CHECKING:
@@ -52,6 +55,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
+MAX_FILE_BYTES = 256 << 20
+LATEST = float(1 << 36)
+"""Seconds since 1970; a clock beyond the year 4000 is damage."""
 MODELS_FILE = "models.json"
 LAYOUT_FILE = "layout.npz"
 OPEN_FILE = "open.npz"
@@ -88,7 +94,9 @@ class StateFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / "lock").open("w")
+            self._lock = os.fdopen(
+                os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "w"
+            )
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigurationError(
@@ -164,6 +172,8 @@ class StateFolder:
             "baseline": track.baseline.id,
             "since": track.since,
         }
+        if folder.is_symlink():  # what lies there is not ours to write, and even less to delete
+            raise OSError(errno.ELOOP, f"{folder.name} is a link")
         if not (folder / LAYOUT_FILE).exists():
             folder.mkdir(parents=True, exist_ok=True)
             self._written.pop(track, None)
@@ -204,9 +214,11 @@ class StateFolder:
         Panes are numbered by a clock that never steps back, over restarts neither: that of a machine which
         has forgotten the time of day must not lose a month.
         """
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-            document = json.loads((self.path / MODELS_FILE).read_bytes())
-            return float(document["clock"]) + max(0.0, wall - float(document["wall"]))
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+            document = json.loads(files.read(self.path / MODELS_FILE, MAX_FILE_BYTES))
+            found = float(document["clock"]) + max(0.0, wall - float(document["wall"]))
+            if 0 < found < LATEST:  # a nan is neither
+                return found
         return None
 
     def restore(self, monitor: Monitor) -> None:
@@ -217,15 +229,16 @@ class StateFolder:
         path = self.path / MODELS_FILE
         if path.exists():
             with self._reading(path):
-                document = json.loads(path.read_bytes())
+                document = json.loads(files.read(path, MAX_FILE_BYTES))
                 _known_format(document)
                 for kept in _rows(document["models"]):
-                    model = monitor.recall(kept["model"], kept["version"])
+                    model = monitor.recall(_name(kept["model"]), _name(kept["version"]))
                     if model is not None:
                         last = kept.get("last_prediction")
                         model.last_prediction = None if last is None else float(last)
-                        model.task = model.task or kept.get("task")
-                        model.dataset_version = kept.get("dataset_version")
+                        model.task = model.task or (kept.get("task") if kept.get("task") in TASKS else None)
+                        said = kept.get("dataset_version")
+                        model.dataset_version = None if said is None else _name(said)
                 monitor.streams.restore(document["streams"])
 
     @contextlib.contextmanager
@@ -236,13 +249,13 @@ class StateFolder:
             self._read_only = True
             self._telemetry.state_failed("read")
             logger.error("state: %s: %s", path, error)
-        except (OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, BadZipFile) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a file holds, the sidecar starts
             self._telemetry.state_failed("read")
             logger.error("state: %s cannot be read and is left out: %s", path, error)
 
     def _read_track(self, folder: Path, monitor: Monitor) -> None:
         says, columns = _take(folder / LAYOUT_FILE)
-        model = monitor.recall(says["model"], says["version"])
+        model = monitor.recall(_name(says["model"]), _name(says["version"]))
         if model is None or not model.tracks:
             return
         track = list(model.tracks.values())[-1]
@@ -301,6 +314,13 @@ def _known_format(says: Mapping[str, Any]) -> None:
         )
 
 
+def _name(text: Any) -> str:
+    """Return *text* if it may become a label: what is damaged must not break the exposition."""
+    if not isinstance(text, str) or not text or len(text.encode()) > MAX_MODEL_BYTES:
+        raise ValueError(f"{text!r:.80} is no name")
+    return text
+
+
 def _rows(table: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
 
@@ -326,7 +346,11 @@ def _put(path: Path, says: Mapping[str, Any], columns: Mapping[str, Any]) -> Non
 
 
 def _take(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    raw = io.BytesIO(files.read(path, MAX_FILE_BYTES))
+    with ZipFile(raw) as packed:
+        if any(member.compress_type != ZIP_STORED for member in packed.infolist()):
+            raise ValueError("it is compressed, which no state file is")
+    with np.load(raw, allow_pickle=False) as archive:
         says = json.loads(archive["says"].tobytes())
         _known_format(says)
         return says, {name: archive[name] for name in archive.files if name != "says"}
@@ -336,7 +360,8 @@ def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write *path* whole or not at all: aside, to the disk, then into its place."""
     aside = path.with_name(path.name + ".new")
     try:
-        with aside.open("wb") as file:
+        aside.unlink(missing_ok=True)
+        with aside.open("xb") as file:  # never through a link that somebody put there
             write(file)
             file.flush()
             os.fsync(file.fileno())
