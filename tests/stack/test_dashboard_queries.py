@@ -32,6 +32,7 @@ ANNOTATIONS = {
     f"{uid}: {annotation['name']}": annotation["expr"]
     for uid, dashboard in DASHBOARDS.items()
     for annotation in dashboard["annotations"]["list"]
+    if "expr" in annotation
 }
 VARIABLES = {
     f"{uid}: {variable['name']}": variable

@@ -47,6 +47,9 @@ COMMANDS = {
         "driftline.cli.report", "write one page about a model, for a ticket or an audit", "report"
     ),
     "dashboards": Command("driftline.cli.dashboards", "write the Grafana dashboards as JSON, or push them to a Grafana", "grafana"),
+    "annotate": Command(
+        "driftline.cli.annotate", "mark on the dashboards what happened: a deployment, an incident, an event", "grafana"
+    ),
     "demo": Command(
         "driftline.cli.demo",
         "watch a model meet data it does not know, until the phone rings; needs driftline[demo]",

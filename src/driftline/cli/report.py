@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftline.baseline import Baseline
+from driftline.cli.moments import moment
 from driftline.errors import BaselineError, DriftlineError
 from driftline.report.model import Period, report
 from driftline.report.page import save
@@ -94,16 +95,8 @@ def _period(since: str, until: str | None) -> Period:
     found = re.fullmatch(r"([1-9]\d{0,3})([hdw])", since)
     if not found:
         raise DriftlineError(f'--since: "{since}" is no time, write for instance 24h, 7d or 4w')
-    end = datetime.now(UTC)
-    if until is not None:
-        try:
-            end = datetime.fromisoformat(until)
-        except ValueError:
-            raise DriftlineError(
-                f'--until: "{until}" is no moment, write for instance 2026-03-02T12:00'
-            ) from None
-    stamp = (end if end.tzinfo else end.replace(tzinfo=UTC)).timestamp()
-    return Period(stamp - int(found[1]) * UNITS[found[2]], stamp, since)
+    end = moment("--until", until) if until else time.time()
+    return Period(end - int(found[1]) * UNITS[found[2]], end, since)
 
 
 def _token(path: Path | None) -> str | None:

@@ -81,7 +81,14 @@ def dashboard(
         "time": {"from": since, "to": "now"},
         "refresh": "5m",
         "templating": {"list": variables},
-        "annotations": {"list": [_releases(model), _incidents(model)]},
+        "annotations": {
+            "list": [
+                _releases(model),
+                _incidents(model),
+                _told("Deployments and incidents told", "purple", *((TAG, "model:$model") if model == ONE else (TAG,))),
+                *([_told("Events", "purple", TAG, "event")] if model == ONE else []),
+            ]
+        },
         "links": [
             {
                 "type": "dashboards", "title": "driftline", "tags": [TAG], "asDropdown": True, "icon": "",
@@ -143,6 +150,14 @@ def _incidents(model: str) -> dict[str, Any]:
         f'count by (environment, model, alertname, priority) (ALERTS{{{model}, alertstate="firing"}})',
         title="{{alertname}} {{priority}}", text="{{model}}",
     )  # fmt: skip
+
+
+def _told(name: str, color: str, *tags: str) -> dict[str, Any]:
+    """Return the marks that ``driftline annotate`` made with all of *tags*, which Grafana keeps itself."""
+    return {
+        "name": name, "datasource": {"type": "grafana", "uid": "-- Grafana --"}, "enable": True, "hide": False,
+        "iconColor": color, "target": {"type": "tags", "tags": [*tags], "matchAny": False, "limit": 100},
+    }  # fmt: skip
 
 
 def _annotation(name: str, color: str, expr: str, *, title: str, text: str) -> dict[str, Any]:
