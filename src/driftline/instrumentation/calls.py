@@ -37,10 +37,10 @@ class Watch:
 
     def asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
         """Return the call with *args* and *kwargs*."""
-        task = self.recorder.model.task
+        said = self.recorder.model.task, None if self.owner is None else self.owner.classes_
         if self.model is None:
-            return Asked(args[0], args[1:], kwargs, task)
-        return Asked(self.model, args, kwargs, task)
+            return Asked(args[0], args[1:], kwargs, *said)
+        return Asked(self.model, args, kwargs, *said)
 
     def begin(self, asked: Asked) -> Call | None:
         """Return the call to record; None where it serves nobody."""

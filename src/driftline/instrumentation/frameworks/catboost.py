@@ -46,5 +46,5 @@ def _predicted(asked: Asked, result: Any) -> Outputs:
     if kind == "Class":
         return Outputs(prediction=result)
     if kind in ("Probability", "RawFormulaVal", "Exponent"):
-        return told(result, asked.task)
+        return told(asked, result)
     return Outputs()

@@ -53,4 +53,4 @@ def _outputs(asked: Asked, result: Any) -> Outputs:
         result = next(iter(result.values()))
     elif isinstance(result, (list, tuple)):
         result = result[0]
-    return told(array(result), asked.task)
+    return told(asked, array(result))

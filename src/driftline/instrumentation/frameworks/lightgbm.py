@@ -46,4 +46,4 @@ def _features(asked: Asked) -> Any:
 def _outputs(asked: Asked, result: Any) -> Outputs:
     if asked.argument(4, "pred_leaf") or asked.argument(5, "pred_contrib"):
         return Outputs()
-    return told(result, asked.task)
+    return told(asked, result)

@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 
 
 class Asked(NamedTuple):
-    """One call of a model."""
+    """One call of a model.
+
+    Attributes:
+        model: The model, or the function.
+        args: What it was called with, by place.
+        kwargs: And by name.
+        task: One of ``names.TASKS``, or None where neither the developer nor the model said.
+        classes: The names of its scores, where the developer or the framework said.
+    """
 
     model: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     task: str | None
+    classes: Sequence[Any] | None
 
     def argument(self, place: int, name: str, default: Any = None) -> Any:
         """Return the argument that is given at *place* or by *name*."""
@@ -97,7 +106,7 @@ def scored(asked: Asked, result: Any) -> Outputs:  # noqa: ARG001 - the form of 
     return Outputs(score=result)
 
 
-def told(values: Any, task: str | None, classes: Sequence[Any] | None = None) -> Outputs:
+def told(asked: Asked, values: Any) -> Outputs:
     """Return what an array of numbers says, of a model that does not say what its outputs are.
 
     One number a row is the prediction, or the score where the task is classification. Several a row are
@@ -105,12 +114,13 @@ def told(values: Any, task: str | None, classes: Sequence[Any] | None = None) ->
     forecast.
     """
     if values.ndim < 2 or values.shape[1:] == (1,):
-        is_score = task == "classification" and values.dtype.kind == "f"
+        is_score = asked.task == "classification" and values.dtype.kind == "f"
         return Outputs(score=values) if is_score else Outputs(prediction=values)
-    if task in (None, "classification") or values.ndim > 2:
+    if asked.task in (None, "classification") or values.ndim > 2:
         return Outputs(score=values)
-    known = classes if classes is not None and len(classes) == values.shape[1] else range(values.shape[1])
-    return Outputs(score=dict(zip(known, values.T, strict=True)))
+    width = values.shape[1]
+    names = asked.classes if asked.classes is not None and len(asked.classes) == width else range(width)
+    return Outputs(score=dict(zip(names, values.T, strict=True)))
 
 
 def array(value: Any) -> Any:

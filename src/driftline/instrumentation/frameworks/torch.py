@@ -45,4 +45,4 @@ def _outputs(asked: Asked, result: Any) -> Outputs:
         result = result["logits"]
     elif isinstance(result, (tuple, list)):
         result = result[0]
-    return told(array(result), asked.task)
+    return told(asked, array(result))

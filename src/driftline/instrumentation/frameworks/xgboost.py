@@ -37,7 +37,7 @@ def read(model: Any) -> Reading:
     def outputs(asked: Asked, result: Any) -> Outputs:
         if any(asked.kwargs.get(name) for name in _NO_OUTPUT):
             return Outputs()
-        return Outputs(prediction=result) if decided else told(result, asked.task)
+        return Outputs(prediction=result) if decided else told(asked, result)
 
     serves = {"predict": Method(outputs, _features), "inplace_predict": Method(outputs)}
     return Reading(
