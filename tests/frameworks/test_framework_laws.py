@@ -246,7 +246,7 @@ def test_nothing_of_ours_is_in_the_way(subject, receiver, monkeypatch):
         raise RuntimeError("driftline failed")
 
     monkeypatch.setattr("driftline.instrumentation.recorder.read_features", fail)
-    monkeypatch.setattr("driftline.instrumentation.frameworks.reading.told", fail)
-    monkeypatch.setattr("driftline.instrumentation.frameworks.reading.array", fail)
-    monkeypatch.setattr("driftline.instrumentation.recorder._record_duration", fail)
+    monkeypatch.setattr("driftline.instrumentation.frameworks.reading.as_array", fail)
+    for step in ("_start_span", "_keep", "_attach", "_detach"):
+        monkeypatch.setattr(f"driftline.instrumentation.recorder.Call.{step}", fail)
     assert same(subject.call(model, subject.features()), expected)

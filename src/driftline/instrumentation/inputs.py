@@ -78,7 +78,7 @@ def read_features(features: Any, columns: tuple[str, ...] | None = None) -> Part
     foreign = _TABLES.get(_library(features))
     if foreign is not None and (found := foreign(features, columns)) is not None:
         return found
-    return _array(_as_array(features), columns)
+    return _array(as_array(features), columns)
 
 
 def _dictionary(features: dict[Any, Any], columns: tuple[str, ...] | None) -> Part:
@@ -105,7 +105,7 @@ def _as_column(value: Any) -> Any:
     if _is_column(value) or _library(value) in _READERS:
         return value
     if not isinstance(value, (*SCALARS, dict)):
-        array = _as_array(value)
+        array = as_array(value)
         if array.ndim == 1:
             return array
     raise Unreadable("a dictionary whose values are neither all columns nor all one row's is not understood")
@@ -173,7 +173,7 @@ def read_score(score: Any, classes: Iterable[Any] | None = None) -> Part:
     if isinstance(score, _LISTS) and score and isinstance(score[0], _LISTS):
         score = np.array(score)
     elif not isinstance(score, (np.ndarray, *_LISTS, *SCALARS)) and _is_tensor(score):
-        score = _as_array(score)
+        score = as_array(score)
     if not isinstance(score, np.ndarray) or score.ndim < 2:
         return _single(names.COLUMN_SCORE, score)
     if score.ndim > 2:
@@ -194,7 +194,7 @@ def _single(name: str, values: Any) -> Part:
     if isinstance(values, SCALARS):
         return Single(name, values)
     if not isinstance(values, np.ndarray) and _is_tensor(values):
-        values = _as_array(values)
+        values = as_array(values)
     if isinstance(values, np.ndarray):
         if values.ndim == 1:
             return Matrix((name,), values[:, np.newaxis])
@@ -302,7 +302,7 @@ def _is_tensor(value: Any) -> bool:
     return hasattr(value, "__dlpack__") or _library(value) == "tensorflow"
 
 
-def _as_array(value: Any) -> NDArray[Any]:
+def as_array(value: Any) -> NDArray[Any]:
     """Return a view of a tensor that lies in the memory of this machine; none is copied off a device.
 
     Raises:

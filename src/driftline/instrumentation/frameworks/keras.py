@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from driftline.instrumentation.frameworks.reading import (
     NOBODY,
     Asked,
@@ -13,7 +11,6 @@ from driftline.instrumentation.frameworks.reading import (
     Outputs,
     Reading,
     Unread,
-    array,
     table,
     told,
 )
@@ -42,10 +39,9 @@ def _features(asked: Asked) -> Any:
     if isinstance(inputs, dict):
         return table(inputs)
     if isinstance(inputs, (list, tuple)) and inputs and hasattr(inputs[0], "shape"):
-        return array(inputs[0])
-    inputs = array(inputs)
+        return inputs[0]
     # a generator or data set of batches is the model's to consume; its length is not its rows
-    return inputs if isinstance(inputs, np.ndarray) or hasattr(inputs, "iloc") else Unread()
+    return inputs if hasattr(inputs, "shape") else Unread()
 
 
 def _outputs(asked: Asked, result: Any) -> Outputs:
@@ -53,4 +49,4 @@ def _outputs(asked: Asked, result: Any) -> Outputs:
         result = next(iter(result.values()))
     elif isinstance(result, (list, tuple)):
         result = result[0]
-    return told(asked, array(result))
+    return told(asked, result)

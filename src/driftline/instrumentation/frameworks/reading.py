@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from driftline.instrumentation.parts import Matrix, unnamed
+from driftline.instrumentation.inputs import as_array
+from driftline.instrumentation.parts import Matrix, Unreadable, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -106,13 +104,14 @@ def scored(asked: Asked, result: Any) -> Outputs:  # noqa: ARG001 - the form of 
     return Outputs(score=result)
 
 
-def told(asked: Asked, values: Any) -> Outputs:
-    """Return what an array of numbers says, of a model that does not say what its outputs are.
+def told(asked: Asked, result: Any) -> Outputs:
+    """Return what an array or tensor of numbers says, of a model that does not say what its outputs are.
 
     One number a row is the prediction, or the score where the task is classification. Several a row are
     scores by class, or by name where the task says that they are no classes: quantiles, or the steps of a
     forecast.
     """
+    values = as_array(result)
     if values.ndim < 2 or values.shape[1:] == (1,):
         is_score = asked.task == "classification" and values.dtype.kind == "f"
         return Outputs(score=values) if is_score else Outputs(prediction=values)
@@ -123,28 +122,14 @@ def told(asked: Asked, values: Any) -> Outputs:
     return Outputs(score=dict(zip(names, values.T, strict=True)))
 
 
-def array(value: Any) -> Any:
-    """Return a view of a tensor in this process's memory as an array, and anything else as it is.
-
-    What is on a device, or of a type that numpy has not, stays where it is.
-    """
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor):
-        in_memory = value.device.type == "cpu" and value.layout is torch.strided
-        return value.detach().numpy() if in_memory and value.dtype is not torch.bfloat16 else value
-    if type(value).__module__.startswith("tensorflow.") and hasattr(value, "numpy"):
-        return value.numpy() if "CPU" in value.device else value
-    return value
-
-
 def table(columns: Mapping[str, Any]) -> Any:
     """Return several named inputs as one table, or the only one as it is; each may be of one column."""
-    values = {name: array(value) for name, value in columns.items()}
-    if len(values) == 1:
-        return next(iter(values.values()))
-    if all(isinstance(v, np.ndarray) and v.ndim <= 2 and v.size == len(v) for v in values.values()):
-        return {name: value.reshape(-1) for name, value in values.items()}
-    return next(iter(values.values()), Unread())
+    if len(columns) == 1:
+        return next(iter(columns.values()))
+    values = {name: as_array(value) for name, value in columns.items()}
+    if not all(value.ndim <= 2 and value.size == len(value) for value in values.values()):
+        raise Unreadable("several inputs, not all of them of one column, are no table")
+    return {name: value.reshape(-1) for name, value in values.items()}
 
 
 class Opaque(Matrix):

@@ -12,7 +12,6 @@ from driftline.instrumentation.frameworks.reading import (
     Method,
     Outputs,
     Reading,
-    array,
     table,
     told,
 )
@@ -35,9 +34,9 @@ def _features(asked: Asked) -> Any:
             "training", "a torch model in training mode serves nobody; call its eval() or use torch.no_grad()"
         )
         return NOBODY
-    if asked.args:
-        return table(asked.first) if isinstance(asked.first, dict) else array(asked.first)
-    return table(asked.kwargs)
+    if not asked.args:
+        return table(asked.kwargs)
+    return table(asked.first) if isinstance(asked.first, dict) else asked.first
 
 
 def _outputs(asked: Asked, result: Any) -> Outputs:
@@ -45,4 +44,4 @@ def _outputs(asked: Asked, result: Any) -> Outputs:
         result = result["logits"]
     elif isinstance(result, (tuple, list)):
         result = result[0]
-    return told(asked, array(result))
+    return told(asked, result)
