@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from driftline.instrumentation.models import instrument, uninstrument
+from driftline.instrumentation.observe import observe
 from driftline.instrumentation.process import flush, shutdown
-from driftline.instrumentation.recorder import observe
 
 if TYPE_CHECKING:
     from driftline.baseline import Baseline

@@ -20,19 +20,19 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import driftline
 from driftline import names
-from driftline.instrumentation import durations, problems, process, recorder
+from driftline.instrumentation import durations, observe, problems, process, recorder
 from otlp_receiver import Receiver
 
 
 @pytest.fixture
 def receiver(monkeypatch):
-    recorder._observer.cache_clear()
+    observe._observer.cache_clear()
     monkeypatch.setattr(problems, "_logged", set())
     with Receiver() as receiver:
         monkeypatch.setenv("DRIFTLINE_ENDPOINT", receiver.endpoint)
         yield receiver
         driftline.shutdown()
-    recorder._observer.cache_clear()
+    observe._observer.cache_clear()
 
 
 @pytest.fixture

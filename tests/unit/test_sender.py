@@ -163,8 +163,7 @@ def test_refused(receiver, answer, caplog):
     (batch,) = receiver.batches
     assert receiver.sequences == [0, 1, 2]
     assert (batch.rows, batch.rows_total, batch.dropped_rows_total) == (3, 10, 7)
-    (record,) = caplog.records
-    assert "a batch was dropped" in record.message
+    assert caplog.text.count("a batch was dropped") == 1
 
 
 class Rude:

@@ -10,14 +10,15 @@ import numpy as np
 
 from driftline import names
 from driftline.columns import Coded
-from driftline.instrumentation.parts import columns
-from driftline.instrumentation.problems import problem
+from driftline.instrumentation.parts import columns, unnamed
+from driftline.instrumentation.problems import problem, remark
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from driftline.columns import Column
     from driftline.instrumentation.buffer import Entry
+    from driftline.instrumentation.parts import Part
 
 
 def by_outputs(entries: Iterable[Entry]) -> list[list[Entry]]:
@@ -31,7 +32,7 @@ def by_outputs(entries: Iterable[Entry]) -> list[list[Entry]]:
         if entry.error is not None:
             failed.append(entry)
         else:
-            _, prediction, score = entry.parts
+            _, prediction, score, *_ = entry.parts
             groups.setdefault((prediction is None, score and score.names), []).append(entry)
     apart = list(groups.values()) or [[]]
     apart[0].extend(failed)
@@ -50,15 +51,30 @@ def tabulate(entries: Sequence[Entry]) -> dict[str, Column]:
         groups.setdefault(layout, []).append(entry)
     ordered = [entry for group in groups.values() for entry in group]
     sizes = [sum(entry.rows for entry in group) for group in groups.values()]
-    features, prediction, score = (
-        columns([[entry.parts[slot] for entry in group] for group in groups.values()], sizes)
-        for slot in range(3)
+    slots = max(len(entry.parts) for entry in ordered)
+    features, *outputs = (
+        columns([[_slot(entry, slot) for entry in group] for group in groups.values()], sizes)
+        for slot in range(slots)
     )
-    table = prediction | score | _calls(ordered) | _sendable(features, ordered[0].model.ignore)
+    if (called := tuple(features)) and called == unnamed(len(called)):
+        remark(
+            "unnamed",
+            f"features of {ordered[0].model.key[0]} have no names and are called {called[0]} to {called[-1]}; "
+            "give feature_names=[...], or a table that has names, as the baseline has them",
+            of=ordered[0].model.key[0],
+        )
+    table = _calls(ordered)
+    for found in outputs:
+        table |= found
+    table |= _sendable(features)
     if len(table) > names.MAX_COLUMNS:
         problem("columns", f"{len(table)} columns; the first {names.MAX_COLUMNS} are sent")
         table = dict(islice(table.items(), names.MAX_COLUMNS))
     return table
+
+
+def _slot(entry: Entry, slot: int) -> Part | None:
+    return entry.parts[slot] if slot < len(entry.parts) else None
 
 
 def _calls(entries: Sequence[Entry]) -> dict[str, Column]:
@@ -74,11 +90,9 @@ def _calls(entries: Sequence[Entry]) -> dict[str, Column]:
     return found
 
 
-def _sendable(features: dict[str, Column], ignore: Collection[str]) -> dict[str, Column]:
+def _sendable(features: dict[str, Column]) -> dict[str, Column]:
     kept = {}
     for name, column in features.items():
-        if name in ignore:
-            continue
         if not name or name.startswith("@") or len(name.encode("utf-8", "replace")) > names.MAX_NAME_BYTES:
             problem(
                 "feature_name",

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from driftline.instrumentation.parts import Part
 
 CAPACITY = 8 << 20
@@ -26,14 +24,12 @@ class Model:
     Attributes:
         key: Its name and version.
         task: One of ``names.TASKS``, or None.
-        ignore: Features that never leave the process.
         extra_bytes: What a row held beyond its ``row_bytes``, on average, when the sender last looked: its
             outputs, text and foreign objects. The service's thread is spared looking at each value.
     """
 
     key: tuple[str, str]
     task: str | None = None
-    ignore: Collection[str] = ()
     extra_bytes: float = 32.0
 
 
@@ -46,7 +42,7 @@ class Entry:
         rows: How many rows were kept, at least 1.
         rate: The share of rows that was to be kept.
         size: The bytes that were reserved for it.
-        parts: Features, prediction, score; None for what there is not.
+        parts: Features, prediction, score, None for what there is not; then what else is said of the rows.
         seconds: What the call took; it stands on the first of the kept rows.
         error: The type of the exception that ended it, or None.
     """
@@ -55,7 +51,7 @@ class Entry:
     rows: int
     rate: float
     size: int
-    parts: tuple[Part | None, Part | None, Part | None]
+    parts: tuple[Part | None, ...]
     seconds: float
     error: str | None
 

@@ -8,14 +8,15 @@ import functools
 import inspect
 import types
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from driftline.errors import ConfigurationError
 from driftline.instrumentation.calls import Watch, recorded, silent
 from driftline.instrumentation.frameworks import FRAMEWORKS, estimator
 from driftline.instrumentation.frameworks.reading import Method, Outputs, Reading
+from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.proxy import Proxy, plain, proxy
-from driftline.instrumentation.recorder import Recorder
+from driftline.instrumentation.recorder import Known, Recorder
 from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def instrument(
     task: str | None = None,
     feature_names: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
+    allow: Collection[str] | None = None,
     ignore: Collection[str] = (),
+    hashed: Collection[str] = (),
+    sample_rate: float | None = None,
     endpoint: str | None = None,
     token_file: str | None = None,
     ca_file: str | None = None,
@@ -55,7 +59,10 @@ def instrument(
         task: classification, regression, ranking, forecasting or generation; many models know their own.
         feature_names: Names for the columns of arrays and tensors, which have none.
         classes: Names for scores, in their order, where the model does not know its classes.
-        ignore: Features that must not leave the process.
+        allow: Features that may leave the process, as names or patterns such as ``"amount_*"``; None for all.
+        ignore: Features that may not.
+        hashed: Features that may as a hash only.
+        sample_rate: The share of rows to send, else ``DRIFTLINE_SAMPLE_RATE``, else all; all are counted.
         endpoint: The sidecar's address, else ``DRIFTLINE_ENDPOINT``, else http://127.0.0.1:4328.
         token_file: A file with a bearer token, else ``DRIFTLINE_TOKEN_FILE``.
         ca_file: A file with the certificates to trust, else ``DRIFTLINE_CA_FILE``.
@@ -64,15 +71,18 @@ def instrument(
         ConfigurationError: An argument cannot be used, or the object cannot be watched. Never later:
             once this returned, nothing of driftline reaches the caller of the model.
     """
-    settings = Settings.load(endpoint=endpoint, token_file=token_file, ca_file=ca_file)
+    settings = Settings.load(
+        endpoint=endpoint, token_file=token_file, ca_file=ca_file, sample_rate=sample_rate
+    )
     if settings.disabled:
         return model
     reading = _reading(plain(cast("Proxy", model)) if issubclass(type(model), Proxy) else model)
-    recorder = Recorder(name, version, task=task or reading.task, ignore=ignore, settings=settings)
+    policy = Policy.load(allow=allow, deny=ignore, hashed=hashed)
+    recorder = Recorder(name, version, task=task or reading.task, policy=policy, settings=settings)
     model = uninstrument(model)
     owner = None
     if any(given is not None for given in (feature_names, classes, reading.columns, reading.classes)):
-        owner = _Known(
+        owner = Known(
             feature_names or reading.columns or getattr(model, "feature_names_in_", None),
             classes or reading.classes or getattr(model, "classes_", None),
         )
@@ -87,13 +97,6 @@ def uninstrument(model: M) -> M:
     if exchanged is not None:
         object.__setattr__(model, "__class__", exchanged)
     return model
-
-
-class _Known(NamedTuple):
-    """What is known of a model's features and classes, under the names that scikit-learn gave them."""
-
-    feature_names_in_: Sequence[str] | None
-    classes_: Sequence[Any] | None
 
 
 def _reading(model: Any) -> Reading:

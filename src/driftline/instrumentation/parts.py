@@ -193,12 +193,12 @@ class Table:
 
     __slots__ = ("rows", "values")
 
-    def __init__(self, values: dict[Any, Any]) -> None:
+    def __init__(self, values: dict[Any, Any], rows: int = 0) -> None:
         self.values = values
-        lengths = set(map(len, values.values()))
+        lengths = set(map(len, values.values())) or {rows}
         if len(lengths) > 1:
             raise Unreadable("columns of different lengths are no table")
-        self.rows = lengths.pop() if lengths else 0
+        self.rows = lengths.pop()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -209,7 +209,8 @@ class Table:
         return OBJECT_BYTES * len(self.values)
 
     def only(self, wanted: Wanted) -> Table:
-        return Table({name: column for name, column in self.values.items() if wanted(str(name))})
+        chosen = {name: column for name, column in self.values.items() if wanted(str(name))}
+        return Table(chosen, self.rows)
 
     def own(self, kept: Kept) -> None:
         self.values = {name: _copy(column, kept) for name, column in self.values.items()}
@@ -394,17 +395,19 @@ def stacked(pieces: Sequence[Column | None], rows: Sequence[int]) -> Column:
     if len(pieces) == 1 and pieces[0] is not None:
         return pieces[0]
     arrays = [
-        np.full(count, np.nan)
-        if piece is None
-        else piece[np.arange(count)]
-        if isinstance(piece, _Scattered)
-        else piece
+        np.full(count, np.nan) if piece is None else whole(piece)
         for piece, count in zip(pieces, rows, strict=True)
     ]
     kinds = {array.dtype.kind if isinstance(array, np.ndarray) else "O" for array in arrays}
     if kinds <= set("iuf") or kinds in ({"b"}, {"V"}):
         return np.concatenate(arrays)  # type: ignore[arg-type]
     return of(chain.from_iterable(map(items, arrays)))
+
+
+def whole(column: Any) -> Column:
+    """Return *column* with all of its values written out."""
+    written: Column = column[np.arange(len(column))] if isinstance(column, _Scattered) else column
+    return written
 
 
 def items(column: Column) -> list[Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from opentelemetry import context, trace
@@ -17,20 +17,31 @@ from driftline.errors import ConfigurationError
 from driftline.instrumentation.buffer import Entry, Model
 from driftline.instrumentation.inputs import SCALARS, read_features, read_prediction, read_score
 from driftline.instrumentation.parts import Part, Single, Unreadable
+from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.problems import problem
 from driftline.instrumentation.process import outlet
-from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
 
+    from driftline.instrumentation.parts import Kept
+    from driftline.instrumentation.said import Said
     from driftline.instrumentation.sender import Sender
+    from driftline.instrumentation.settings import Settings
 
 _FAILED = "driftline could not record a call"
+EVERYTHING = Policy()
 _current: ContextVar[Call | None] = ContextVar("driftline_call", default=None)
+
+
+class Known(NamedTuple):
+    """What is known of a model's features and classes, under the names that scikit-learn gave them."""
+
+    feature_names_in_: Sequence[str] | None
+    classes_: Sequence[Any] | None
 
 
 class Recorder:
@@ -46,7 +57,7 @@ class Recorder:
         version: str,
         *,
         task: str | None = None,
-        ignore: Collection[str] = (),
+        policy: Policy = EVERYTHING,
         settings: Settings,
     ) -> None:
         faults = [
@@ -60,7 +71,10 @@ class Recorder:
         if faults:
             raise ConfigurationError(faults)
         self.key = name, version
-        self.model = Model(self.key, task, frozenset(ignore))
+        self.model = Model(self.key, task)
+        self.said: Said | None = None
+        self.policy = policy if policy.limits else None
+        self.sample_rate = settings.sample_rate
         self.outlet = outlet(settings)
         self.tracer = trace.get_tracer(names.SCOPE)
         self.span_name = f"predict {name}"
@@ -72,6 +86,12 @@ class Recorder:
     def call(self, features: Any, owner: Any = None) -> Call:
         """Return a context manager around one call with *features*; *owner* knows their names and classes."""
         return Call(self, features, owner)
+
+    def saying(self, said: Said | None) -> Recorder:
+        """Return a recorder of the same model which says as much of every call."""
+        other = copy.copy(self)
+        other.said = said
+        return other
 
     def span_attributes(self, rows: int | None) -> dict[str, Any]:
         """Return the attributes of the span of a call of so many *rows*, where that is known."""
@@ -109,21 +129,26 @@ class Call:
     Attributes:
         prediction: What the model returned: one value a row.
         score: One score a row, one a class and row, or a dictionary of scores by class.
+        said: What is said of the rows besides; None for nothing.
+        recorder: Records it.
+        owner: Knows the features' names and the classes; or None.
         outer: The call around this one, if any.
         over: Whether it ended.
     """
 
     __slots__ = (
-        "_features", "_kept", "_owner", "_part", "_paused", "_rate", "_rows", "_sender", "_size", "_span", "_started", "_token",
-        "outer", "over", "prediction", "recorder", "score",
+        "_features", "_kept", "_part", "_paused", "_rate", "_rows", "_secret", "_sender", "_size", "_span", "_started",
+        "_token", "outer", "over", "owner", "prediction", "recorder", "said", "score",
     )  # fmt: skip
 
     def __init__(self, recorder: Recorder, features: Any, owner: Any = None) -> None:
         self.recorder = recorder
         self._features = features
-        self._owner = owner
+        self.owner = owner
         self._started: float | None = None
         self._part: Part | None = None
+        self._secret: Part | None = None
+        self.said = recorder.said
         self._rows: int | None = None
         self._kept: NDArray[np.intp] | None = None
         self._sender: Sender | None = None
@@ -170,7 +195,7 @@ class Call:
             self._keep(seconds, error_type)
         except Exception as failure:  # noqa: BLE001 - the same
             problem("record", _FAILED, failure)
-        self._features = self._owner = self._part = None
+        self._features = self.owner = self._part = None
 
     @property
     def rows(self) -> int | None:
@@ -216,9 +241,11 @@ class Call:
 
     def _copy(self) -> None:
         """Copy the features before the model runs: it may change them, and so may the caller afterwards."""
-        recorder, owner = self.recorder, self._owner
+        recorder, owner = self.recorder, self.owner
         try:
             part = read_features(self._features, None if owner is None else recorder.columns(owner))
+            if recorder.policy is not None:
+                part = self._kept_back(part, recorder.policy)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
             problem(
                 "features", f"features of {recorder.key[0]} are not sent: {_reason(error, self._features)}"
@@ -230,12 +257,23 @@ class Call:
         if self._kept is None or len(self._kept):
             part.own(self._kept)
             self._part = part
+            if self._secret is not None:
+                self._secret.own(self._kept)
+
+    def _kept_back(self, part: Part, policy: Policy) -> Part:
+        """Return what may leave as it is; what may as a hash only is kept apart."""
+        secret = part.only(policy.secret) if policy.hashed else None
+        if secret is not None and (secret.names is None or secret.names):
+            self._secret = secret
+        return part.only(policy.plain)
 
     def _reserve(self, rows: int, row_bytes: int) -> None:
         recorder = self.recorder
         sender = self._sender = recorder.outlet.sender or recorder.outlet.open()
         held = row_bytes + recorder.model.extra_bytes
         self._rate, self._size = sender.buffer.reserve(rows, held)
+        if recorder.sample_rate < 1:
+            self._rate *= recorder.sample_rate
         if self._rate < 1:
             kept = self._kept = sample(rows, self._rate, sender.random)
             reserved, self._size = self._size, int(len(kept) * held)
@@ -283,7 +321,7 @@ class Call:
                     else self._output(read_prediction, self.prediction)
                 )
             if self.score is not None:
-                score = self._output(read_score, self.score, getattr(self._owner, "classes_", None))
+                score = self._output(read_score, self.score, getattr(self.owner, "classes_", None))
         rows = self._rows
         if rows is None:
             found = prediction or score
@@ -304,7 +342,7 @@ class Call:
                 prediction.own(kept)
             if score is not None:
                 score.own(kept)
-            parts = (self._part, prediction, score)
+            parts = (self._part, prediction, score, *self._besides(rows, kept))
             entry = Entry(recorder.model, count, self._rate, self._size, parts, seconds, error)
         except BaseException:
             sender.buffer.drop(recorder.model, rows, self._size, failed=error is not None)
@@ -312,36 +350,39 @@ class Call:
         if not sender.buffer.add(entry, rows):
             problem("models", "more than 1000 models and versions in one process; those beyond are not sent")
 
+    def _besides(self, rows: int, kept: Kept) -> tuple[Part, ...]:
+        """Return copies of what goes with the features: hashes, and what is said of the rows."""
+        found: list[Part] = []
+        try:
+            if self._secret is not None and self.recorder.policy is not None:
+                found.append(self.recorder.policy.hash(self._secret))
+            if self.said is not None and (said := self.said.part(self._features, rows)) is not None:
+                said.own(kept)
+                found.append(said)
+        except Exception as error:  # noqa: BLE001 - foreign objects do as they like
+            problem(
+                "said",
+                f"what is said of a call of {self.recorder.key[0]} is not sent: {error}",
+                of=self.recorder.key[0],
+            )
+        return tuple(found)
+
     def _output(self, read: Callable[..., Part], *given: Any) -> Part | None:
         name = self.recorder.key[0]
         try:
             part = read(*given)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
-            problem("output", f"an output of {name} is not sent: {_reason(error, given[0])}")
+            problem("output", f"an output of {name} is not sent: {_reason(error, given[0])}", of=name)
             return None
         if self._rows is not None and part.rows != self._rows:
             problem(
                 "output_rows",
                 f"an output of {name} is not sent: {part.rows} values for {self._rows} rows of "
                 "features; pass one row a prediction, in two dimensions",
+                of=name,
             )
             return None
         return part
-
-
-class _Unrecorded(Call):
-    """A call of which nothing is recorded: its model's name or settings cannot be used, or driftline is off."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        self.prediction = self.score = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 class _Silence(Call):
@@ -357,48 +398,6 @@ class _Silence(Call):
     def __exit__(self, *_: object) -> None:
         self.over = True
         _current.set(self.outer)
-
-
-def observe(
-    name: str,
-    version: str,
-    features: Any,
-    *,
-    task: str | None = None,
-    ignore: Collection[str] = (),
-    endpoint: str | None = None,
-) -> Call:
-    """Return a context manager around one prediction where there is no model object to wrap.
-
-    ::
-
-        with driftline.observe("fraud", "2.3.1", features) as call:
-            call.prediction = decide(features)
-
-    It never raises: what is wrong with its arguments is logged and counted, and nothing is recorded.
-
-    Args:
-        name: The model's name.
-        version: Its version.
-        features: One row (a dictionary of scalars) or many: array, DataFrame, list of dictionaries, ...
-        task: One of classification, regression, ranking, forecasting, generation.
-        ignore: Features that must not leave the process.
-        endpoint: The sidecar's address, else ``DRIFTLINE_ENDPOINT``, else http://127.0.0.1:4328.
-    """
-    try:
-        recorder = _observer(name, version, task, tuple(ignore), endpoint)
-    except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
-        problem("observe", f"observe({name!r}, {version!r}) records nothing: {error}")
-        recorder = None
-    return Call(recorder, features) if recorder else _Unrecorded()
-
-
-@lru_cache(maxsize=1024)
-def _observer(
-    name: str, version: str, task: str | None, ignore: tuple[str, ...], endpoint: str | None
-) -> Recorder | None:
-    settings = Settings.load(endpoint=endpoint)
-    return None if settings.disabled else Recorder(name, version, task=task, ignore=ignore, settings=settings)
 
 
 def sample(rows: int, rate: float, random: np.random.Generator) -> NDArray[np.intp]:

@@ -27,6 +27,7 @@ class Settings:
         ca_file: A file with the certificates that ``https`` is checked against; None for the system's.
         cert_file: A file with this service's own certificate, where the sidecar asks for one; or None.
         key_file: A file with its key; None where the key is in the same file.
+        sample_rate: The share of rows that is sent; all are counted.
         disabled: Observe nothing at all.
     """
 
@@ -35,12 +36,15 @@ class Settings:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    sample_rate: float = 1.0
     disabled: bool = False
 
     def __post_init__(self) -> None:
         fault = _endpoint_fault(self.endpoint)
         if fault:
             raise ConfigurationError(f"endpoint: {fault}")
+        if not 0 < self.sample_rate <= 1:
+            raise ConfigurationError(f"sample_rate: {self.sample_rate} is no share, write 0.1 for a tenth")
 
     @classmethod
     def load(
@@ -51,6 +55,7 @@ class Settings:
         ca_file: str | None = None,
         cert_file: str | None = None,
         key_file: str | None = None,
+        sample_rate: float | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> Settings:
         """Return the settings given, completed from *environ*.
@@ -59,7 +64,8 @@ class Settings:
         not take it down with a typing error in its monitoring.
 
         Raises:
-            ConfigurationError: *endpoint* is no address of ours: that is the developer's to mend.
+            ConfigurationError: *endpoint* is no address of ours, or *sample_rate* no share: that is the
+                developer's to mend.
         """
         given = endpoint or environ.get("DRIFTLINE_ENDPOINT") or DEFAULT_ENDPOINT
         disabled = environ.get("DRIFTLINE_DISABLED", "").strip().lower()
@@ -74,8 +80,21 @@ class Settings:
             ca_file=ca_file or environ.get("DRIFTLINE_CA_FILE") or None,
             cert_file=cert_file or environ.get("DRIFTLINE_CERT_FILE") or None,
             key_file=key_file or environ.get("DRIFTLINE_KEY_FILE") or None,
+            sample_rate=_share(environ) if sample_rate is None else sample_rate,
             disabled=disabled not in _NO,
         )
+
+
+def _share(environ: Mapping[str, str]) -> float:
+    said = environ.get("DRIFTLINE_SAMPLE_RATE") or "1"
+    try:
+        share = float(said)
+    except ValueError:
+        share = 0.0
+    if 0 < share <= 1:
+        return share
+    problem("settings", f"DRIFTLINE_SAMPLE_RATE={said!r} is no share above 0, at most 1; all rows are sent")
+    return 1.0
 
 
 def _endpoint_fault(endpoint: str) -> str:

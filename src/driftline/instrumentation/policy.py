@@ -1,0 +1,104 @@
+"""Which features may leave the process, and which only as a hash: decided before anything is copied."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from driftline.columns import Coded, Column, categories
+from driftline.instrumentation.parts import Columns, Part, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+HASH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Patterns of feature names, such as ``card_*``; what the code and the environment say both holds.
+
+    Attributes:
+        allowed: Groups of patterns; a feature must match one of each group. None given: all may.
+        denied: Features that are not even copied.
+        hashed: Features of which only :func:`hashed` text is kept.
+        key: Of the hash; without one, who knows the possible values finds them out.
+    """
+
+    allowed: tuple[tuple[str, ...], ...] = ()
+    denied: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    key: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] = (),
+        hashed: Iterable[str] = (),
+        environ: Mapping[str, str] = os.environ,
+    ) -> Policy:
+        """Return what was given together with ``DRIFTLINE_ALLOW``, ``_DENY``, ``_HASH`` and ``_HASH_KEY``."""
+
+        def said(name: str) -> tuple[str, ...]:
+            return tuple(filter(None, map(str.strip, environ.get(f"DRIFTLINE_{name}", "").split(","))))
+
+        groups = (None if allow is None else tuple(allow), said("ALLOW") or None)
+        return cls(
+            tuple(group for group in groups if group is not None),
+            (*deny, *said("DENY")),
+            (*hashed, *said("HASH")),
+            environ.get("DRIFTLINE_HASH_KEY", "").encode(),
+        )
+
+    @property
+    def limits(self) -> bool:
+        """Whether anything is kept back."""
+        return bool(self.allowed or self.denied or self.hashed)
+
+    def plain(self, name: str) -> bool:
+        """Tell whether a feature may leave as it is."""
+        return self._may(name) and not _matches(name, self.hashed)
+
+    def secret(self, name: str) -> bool:
+        """Tell whether a feature may leave as a hash only."""
+        return self._may(name) and _matches(name, self.hashed)
+
+    def _may(self, name: str) -> bool:
+        return all(_matches(name, group) for group in self.allowed) and not _matches(name, self.denied)
+
+    def hash(self, part: Part) -> Columns:
+        """Return the secret columns of *part*, which are this process's own copy, as columns of hashes."""
+        columns = {name: self._hash(column) for name, column in part.join([part]).items()}
+        hashes = Columns(tuple(columns), list(columns.values()), part.rows, lambda column, _: column)
+        hashes.own(None)
+        return hashes
+
+    def _hash(self, column: Column) -> Coded:
+        read = categories(whole(column))
+        codes = np.full(len(column), -1)
+        codes[slice(None) if read.rows is None else read.rows] = read.codes
+        return Coded(codes, tuple(hashed(text, self.key) for text in read.texts))
+
+
+def hashed(text: str, key: bytes = b"") -> str:
+    """Return what stands for a category that must not leave the process: 16 hex digits of BLAKE2b.
+
+    Treat the training data alike, so that its baseline knows the same categories.
+
+    >>> hashed("de"), hashed("de", b"secret")
+    ('f8368f6ae7812f7a', '92b79a0319674f8a')
+    """
+    return hashlib.blake2b(text.encode("utf-8", "replace"), key=key[:64], digest_size=HASH_BYTES).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

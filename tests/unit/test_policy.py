@@ -1,0 +1,114 @@
+"""What may leave the process, and what not even its buffer may hold."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from scipy import sparse
+
+import driftline
+from driftline.instrumentation import observe
+from driftline.instrumentation.inputs import read_features
+from driftline.instrumentation.policy import Policy, hashed
+from otlp_receiver import Receiver
+
+SECRET = 987654321.125
+NUMBERS = {"ssn": [SECRET, SECRET], "amount": [1.5, 2.5], "amount_max": [3.5, 4.5]}
+ARRAY = np.column_stack(list(NUMBERS.values()))
+NAMES = tuple(NUMBERS)
+FORMS = {
+    "columns": NUMBERS,
+    "arrays": {name: np.array(values) for name, values in NUMBERS.items()},
+    "pandas": pd.DataFrame(NUMBERS),
+    "polars": pl.DataFrame(NUMBERS),
+    "arrow": pa.table(NUMBERS),
+    "dictionaries": [dict(zip(NUMBERS, row, strict=True)) for row in ARRAY.tolist()],
+    "lists": ARRAY.tolist(),
+    "array": ARRAY,
+    "sparse": sparse.csr_array(ARRAY),
+    "structured": np.array([tuple(row) for row in ARRAY.tolist()], [(name, "f8") for name in NUMBERS]),
+    "masked": np.ma.masked_array(ARRAY, np.zeros_like(ARRAY, bool)),
+}
+
+
+@pytest.fixture
+def receiver(monkeypatch):
+    observe._observer.cache_clear()
+    with Receiver() as receiver:
+        monkeypatch.setenv("DRIFTLINE_ENDPOINT", receiver.endpoint)
+        yield receiver
+        driftline.shutdown()
+    observe._observer.cache_clear()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_form_lets_a_denied_feature_out(receiver, form):
+    """Whatever holds it, a denied feature does not travel, a hashed one as its hash, the rest as it is."""
+    with driftline.observe(
+        "m", "1", FORMS[form], feature_names=NAMES, ignore=["s?n"], hashed=["amount_*"]
+    ) as call:
+        call.prediction = [0.0, 1.0]
+    driftline.flush()
+    (batch,) = receiver.batches
+    assert batch.columns.keys() == {"amount", "amount_max", "@prediction", "@latency"}
+    assert receiver.values("amount") == [1.5, 2.5]
+    assert receiver.values("amount_max") == [hashed("3.5"), hashed("4.5")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_denied_feature_is_not_even_copied(form):
+    """The copy that waits in the buffer holds nothing of it."""
+    part = read_features(FORMS[form], NAMES).only(Policy(denied=("ssn",)).plain)
+    part.own(None)
+    held = pickle.dumps(gc.get_referents(part))
+    assert part.names == ("amount", "amount_max")
+    assert np.float64(SECRET).tobytes() not in held
+    assert np.float64(SECRET).byteswap().tobytes() not in held
+
+
+def test_one_row(receiver):
+    """A dictionary of one row is held to it too, and a hash knows missing from empty."""
+    for country in ("de", None, "", 1, 1.0, True):
+        with driftline.observe(
+            "m", "1", {"a": 1, "b": 2, "country": country}, allow=["a", "country"], hashed=["country"]
+        ):
+            pass  # fmt: skip
+    driftline.flush()
+    assert receiver.batches[0].columns.keys() == {"a", "country", "@latency"}
+    texts = (hashed(text) for text in ("de", "", "1", "1", "true"))
+    first, *others = texts
+    assert receiver.values("country") == [first, None, *others]
+
+
+def test_all_denied(receiver):
+    """Where nothing may leave, the call still counts its rows and outputs."""
+    for features in ({"a": 1}, {"a": [1]}, np.ones((1, 1)), pd.DataFrame({"a": [1]}), [{"a": 1}]):
+        with driftline.observe("m", "1", features, allow=[]) as call:
+            call.prediction = [3.0]
+    driftline.flush()
+    assert receiver.values("@prediction") == [3.0] * 5
+    assert {name for batch in receiver.batches for name in batch.columns} == {"@prediction", "@latency"}
+
+
+def test_the_environment_only_narrows(receiver, monkeypatch):
+    """Whoever runs the service may keep more back than its developer, and never less."""
+    monkeypatch.setenv("DRIFTLINE_ALLOW", "a,b , d")
+    monkeypatch.setenv("DRIFTLINE_DENY", "b")
+    monkeypatch.setenv("DRIFTLINE_HASH", "d")
+    monkeypatch.setenv("DRIFTLINE_HASH_KEY", "pepper")
+    model = driftline.instrument(len, name="m", version="1", allow=["a", "b", "c", "d"], ignore=["x"])
+    model({"a": 1, "b": 1, "c": 1, "d": "de", "x": 1})
+    driftline.flush()
+    assert receiver.batches[0].columns.keys() == {"a", "d", "@prediction", "@latency"}
+    assert receiver.values("d") == [hashed("de", b"pepper")] != [hashed("de")]
+
+
+def test_the_key_is_not_shown():
+    """A policy that is printed or logged does not tell its key."""
+    assert "pepper" not in repr(Policy.load(environ={"DRIFTLINE_HASH_KEY": "pepper"}))
