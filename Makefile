@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: demo test stack check bench install clean
+.PHONY: demo test test-spark stack check bench install clean
 
 BIN := .venv/bin
 # As pip does: a company's own certificates are the system's.
@@ -14,6 +14,10 @@ demo: .venv/.demo
 
 test: .venv/.dev
 	@$(BIN)/python -m pytest --ignore=tests/benchmarks $(ARGS)
+
+# Needs Java 17 or newer; Spark and its pandas have an environment of their own.
+test-spark: .venv/.spark
+	@.venv/spark/bin/python -m pytest tests/spark $(ARGS)
 
 # Prometheus and Alertmanager as Debian has them and as they are today, and a Collector: cached, once.
 stack: .venv/.dev
@@ -54,10 +58,16 @@ clean:
 	@$(call pip,-e '.[demo$(comma)sdk$(comma)auto$(comma)report]' --group dev)
 	@touch $@ .venv/.demo
 
+.venv/.spark: pyproject.toml | .venv/bin/python
+	$(SAY) 'installing driftline and Spark into .venv/spark (a minute or more, once)'
+	@$(BIN)/python -m venv --without-pip .venv/spark
+	@$(call pip,-e '.[baseline]' --group test --group spark,.venv/spark/bin/python)
+	@touch $@
+
 .venv/bin/python:
 	@sh .ci/venv
 
 comma := ,
 # Debian's pip is too old for --group: .ci/venv has renewed it. uv is used where it is present.
-pip = if command -v uv > /dev/null; then uv pip install -q --python $(BIN)/python $(1); \
-	else $(BIN)/python -m pip install -q --disable-pip-version-check $(1); fi
+pip = if command -v uv > /dev/null; then uv pip install -q --python $(or $(2),$(BIN)/python) $(1); \
+	else $(BIN)/python -m pip $(addprefix --python ,$(2)) install -q --disable-pip-version-check $(1); fi
