@@ -77,6 +77,8 @@ FAULTS_OF_KIND = {
     "categorical": (MISSING, UNSEEN, WRONG_TYPE),
     "boolean": (MISSING, UNSEEN, WRONG_TYPE),
 }
+CONSTANT = "constant"
+"""A fault that no single value has: a day of nothing but one value."""
 OTHER = "other"
 
 REJECTED_REASONS = (
@@ -118,7 +120,7 @@ FEATURE_VALUES = Series(
 )  # fmt: skip
 FEATURE_FAULTS = Series(
     "driftline_feature_faults_total", "counter", (*MODEL, "feature", "fault"),
-    "Values that were missing, unseen, of the wrong type (in no bin) or out of range (in the outer bin too).",
+    "Values that were missing, unseen, of the wrong type (in no bin), out of range (in the outer bin too) or constant.",
 )  # fmt: skip
 BASELINE_RATIO = Series(
     "driftline_feature_baseline_ratio", "gauge", (*MODEL, "feature", "binning", "bin"),

@@ -25,7 +25,7 @@ def test_a_declared_model_exists_at_zero(built):
     assert len(bins) == sum(len(f.bins) for f in built.features.values())
     assert set(bins.values()) == {0}
     faults = select(found, FAULTS)
-    assert len(faults) == 3 * 4
+    assert len(faults) == 4 * 4
     assert set(faults.values()) == {0}
     assert select(found, "driftline_predictions_total") == {(): 0}
     assert select(found, "driftline_last_prediction_timestamp_seconds") == {}

@@ -36,6 +36,7 @@ class _TrackView:
     track: Track
     values: NDArray[np.int64]
     faults: NDArray[np.int64]
+    stuck: NDArray[np.int64]
     segment_values: NDArray[np.int64]
     segment_faults: NDArray[np.int64]
     scores: Mapping[str, list[DriftScore]]
@@ -144,6 +145,7 @@ class Exposition:
                     track,
                     track.layout.folded(track.totals.values) * shown,
                     track.totals.faults * shown,
+                    track.stuck * shown,
                     track.segment_totals.values * shown,
                     track.segment_totals.faults * shown,
                     track.scores,
@@ -208,7 +210,8 @@ class Exposition:
             if not v.tracks
         )
         faults = ((c.faults, t.faults[c.fault_rows, c.fault_kinds].tolist()) for c, t in pairs)
-        yield names.FEATURE_FAULTS, unique([*faults, *learning])
+        stuck = ((c.stuck, t.stuck[t.track.constancy.judged].tolist()) for c, t in pairs)
+        yield names.FEATURE_FAULTS, unique([*faults, *stuck, *learning])
         for number, series in enumerate(
             (names.BASELINE_RATIO, names.BASELINE_VALUES, names.BASELINE_FAULT_RATIO)
         ):
@@ -363,6 +366,7 @@ class _Constant:
             for row, f in enumerate(features)
             for fault in names.FAULTS_OF_KIND[f.kind]
         ]
+        varied = [features[number] for number in track.constancy.judged]
         self.fault_rows = [row for row, _, _, _ in kinds]
         self.fault_kinds = [kind for _, kind, _, _ in kinds]
         self.faults = [
@@ -381,8 +385,15 @@ class _Constant:
                 for f in features
                 if f.rows
                 for fault in names.FAULTS_OF_KIND[f.kind]
+            ]
+            + [
+                f'driftline_feature_baseline_fault_ratio{{{of[f.name]},fault="{names.CONSTANT}"}} 0.0'
+                for f in varied
             ],
         )
+        self.stuck = [
+            f'driftline_feature_faults_total{{{of[f.name]},fault="{names.CONSTANT}"}} ' for f in varied
+        ]
         self.thresholds = [
             f'driftline_feature_drift_threshold{{{of[f.name]},statistic="psi",priority="{priority}"}} {value!r}'
             for f in features

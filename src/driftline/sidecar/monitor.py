@@ -16,6 +16,7 @@ from driftline.drift import DriftScore, Layout
 from driftline.entities import clustering
 from driftline.sidecar.baselines import ANY_VERSION, Baselines
 from driftline.sidecar.confidence import confidence
+from driftline.sidecar.constant import Constancy
 from driftline.sidecar.segments import SegmentLayout, Segments
 from driftline.sidecar.streams import Streams
 from driftline.window import Pieces, Window
@@ -59,11 +60,14 @@ class Track:
     """The counts of one model and version on one baseline.
 
     ``totals`` count since the start and are what Prometheus sees; ``fresh`` is what came since the last
-    tick and has not entered the windows yet. Segments have totals only: their windows are Prometheus's.
+    tick and has not entered the windows yet; ``stuck`` are the values of a feature that came while it was
+    constant. Segments have totals only: their windows are Prometheus's.
     """
 
     def __init__(self, layout: Layout, windows: Mapping[str, float], segments: Segments, now: float) -> None:
         self.layout = layout
+        self.constancy = Constancy(layout)
+        self.stuck = np.zeros(len(layout.features), np.int64)
         self.segments = SegmentLayout(layout.features, segments)
         self.segment_totals = self.segments.empty()
         self.totals = layout.empty()
@@ -86,6 +90,7 @@ class Track:
         """Begin the counters anew; the windows stay."""
         self.totals.clear()
         self.segment_totals.clear()
+        self.stuck[:] = 0
         self.pieces.restart()
 
     def inherit(self, older: Track) -> None:
@@ -346,7 +351,9 @@ class Monitor:
         """Move what is fresh into the windows, close panes, score, and let go of what is long silent."""
         now = self.clock()
         with self.lock:
-            tracks = [track for model in self.models.values() for track in model.tracks.values()]
+            models = [(model, track) for model in self.models.values() for track in model.tracks.values()]
+            tracks = [track for _, track in models]
+            came = [track.constancy.per_feature(track.fresh.values) for track in tracks]
             for track in tracks:
                 for window in track.windows.values():
                     window.add(track.fresh)
@@ -354,7 +361,9 @@ class Monitor:
                 track.fresh.clear()
             self._let_go()
             pieces = [_pieces(track, now) for track in tracks]
-        for track, whole in zip(tracks, pieces, strict=True):  # only ticks change windows, in one thread
+        for (model, track), whole, values in zip(
+            models, pieces, came, strict=True
+        ):  # only ticks change windows, in one thread
             shown = [*track.windows][:LOCAL_WINDOWS]
             scores = {
                 name: track.layout.score(
@@ -364,8 +373,11 @@ class Monitor:
             }
             rows = {name: int(window.rows.sum()) for name, window in track.windows.items()}
             entities = {name: _entities(window) for name, window in track.windows.items()}
+            least = model.settings.min_rows
+            stuck = values * track.constancy.stuck(track.windows, now - track.since, least)
             with self.lock:
                 track.scores, track.rows = scores, rows
+                track.stuck += stuck
                 track.entities = {name: number for name, number in entities.items() if number is not None}
 
     def _let_go(self) -> None:
