@@ -6,13 +6,14 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from driftline.entities import clustering, sketch
-from driftline.histogram import Histogram, fold
-from driftline.names import COLUMN_ENTITY, FAULTS, MISSING
+from driftline.histogram import MANY, Histogram, SideBySide, fold
+from driftline.names import COLUMN_ENTITY, FAULTS, MISSING, OUT_OF_RANGE, WRONG_TYPE
 from driftline.statistics import ON_FINE, ON_FOLD
 from driftline.statistics.chi_square import chi_square, p_value
 from driftline.statistics.false_discovery import adjusted
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SMALLEST_STDDEV = 1e-250
 LARGEST_SUM = 1e30
 """Of one batch, from the centre of a bin; beyond, only the bin is known: a hundred million batches add up."""
+_FAULTS_OF_NUMBERS = [FAULTS.index(fault) for fault in (MISSING, WRONG_TYPE, OUT_OF_RANGE)]
 DEFAULT_STATISTICS = ("psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein")
 
 
@@ -98,6 +100,13 @@ class Layout:
         self._on_fold = _groups(zip(range(len(bins)), self.bin_slices, folded, strict=True))
         numbers = [number for number, feature in enumerate(self.features) if len(feature.edges)]
         self._on_fine = _groups((number, self.slices[number], self._fine(number)) for number in numbers)
+        self._numbers = [
+            n for n in numbers if self.features[n].kind == "numeric" and _is_tame(self.features[n])
+        ]
+        self._of_numbers = _joined([self.slices[n] for n in self._numbers])
+        self._side_by_side = SideBySide(
+            [self.features[n].edges for n in self._numbers], [self.features[n].range for n in self._numbers]
+        )
         self.table = [(f.name, f.fine, _same(f)) for f in self.features]
         told = json.dumps([baseline.id, self.table])
         self.id = hashlib.sha256(told.encode()).hexdigest()[:12]
@@ -148,7 +157,11 @@ class Layout:
         """
         counts = self.empty()
         counts.rows = rows
-        for number, (feature, place) in enumerate(zip(self.features, self.slices, strict=True)):
+        left: Iterable[int] = range(len(self.features))
+        if rows < MANY:
+            left = self._count_numbers(counts, columns)
+        for number in left:
+            feature, place = self.features[number], self.slices[number]
             column = columns.get(feature.name)
             if column is None:
                 if not feature.name.startswith("@"):
@@ -163,6 +176,28 @@ class Layout:
         with np.errstate(over="ignore", invalid="ignore"):
             counts.sums = _bounded(counts.sums - counts.values * self.centres)
         return counts
+
+    def _count_numbers(self, counts: Counts, columns: Mapping[str, Column]) -> Iterable[int]:
+        """Count all columns of numbers at once; return which features are left."""
+        nothing = np.full(counts.rows, np.nan)
+        together: list[NDArray[Any]] = []
+        counted = []
+        for number in self._numbers:
+            column = columns.get(self.names[number])
+            if isinstance(column, np.ndarray) and column.dtype.kind in "fiub" and len(column) == counts.rows:
+                together.append(column)
+                counted.append(number)
+            else:  # absent, or not of numbers alone, or an output that failed rows do not have
+                together.append(nothing)
+        if not counted:
+            return range(len(self.features))
+        values, sums, faults = self._side_by_side.count(together, counts.rows)
+        counts.values[self._of_numbers] = values
+        counts.sums[self._of_numbers] = sums
+        counts.faults[np.ix_(self._numbers, _FAULTS_OF_NUMBERS)] = faults
+        left = set(range(len(self.features))).difference(counted)
+        counts.faults[sorted(left)] = 0
+        return left
 
     def folded(self, values: NDArray[Any]) -> NDArray[Any]:
         """Add fine counts, shape (..., fine), up into the bins that are scored and exported."""
@@ -302,6 +337,18 @@ def _bounded(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def _unit(feature: FeatureBaseline) -> float:
     """Return the standard deviation of a baseline; 1 where it is constant, or so small that 1 / it is no number."""
     return feature.stddev if feature.stddev > SMALLEST_STDDEV else 1.0
+
+
+def _joined(slices: Sequence[slice]) -> slice | NDArray[np.intp]:
+    """Return all *slices* as one where each begins at the end of the one before, else as indices."""
+    if all(one.stop == other.start for one, other in pairwise(slices)):
+        return slice(slices[0].start, slices[-1].stop) if slices else slice(0, 0)
+    return np.concatenate([np.r_[each] for each in slices])
+
+
+def _is_tame(feature: FeatureBaseline) -> bool:
+    """Tell whether so many values as a batch can hold, each cut to the range, add up to a number."""
+    return bool(max(-feature.range[0], feature.range[1]) < np.finfo(np.float64).max / MANY)
 
 
 def _centres(feature: FeatureBaseline) -> NDArray[np.float64]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +12,21 @@ import numpy as np
 from driftline.errors import EdgesDiffer, EmptyHistogram
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 _LARGEST = float(np.finfo(np.float64).max)
 _FEW = 4
 """Up to so many values a bin, each is sought among the edges: 3 us for one row where the other way takes 14."""
+_FEW_ROWS = 64
+"""Up to so many rows of many features, one search among the edges of all of them costs the least."""
+MANY = 16_384
+"""From so many values on, laying them on a grid may cost less than sorting them."""
+_CELLS = 16_384
+_BLOCK = 65_536
+_MARK = 2.0**31
+"""More than the places on the grid of a whole block add up to, so that one sum holds them and their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +55,17 @@ class Histogram:
 
 
 def count(
-    values: NDArray[np.floating[Any]], edges: NDArray[np.float64]
+    values: NDArray[np.floating[Any]], edges: NDArray[np.float64], low: float = -np.inf, high: float = np.inf
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Count finite *values* into the bins of *edges*, and sum them per bin.
+    """Count finite *values* into the bins of *edges*, and sum them per bin, each cut to *low* and *high*.
 
-    Many values are sorted and the edges sought among them: a tenth of the cost of seeking each value
-    among the edges. A bin holds its upper edge; the order of the values changes nothing, not even the
-    rounding of the sums.
+    A bin holds its upper edge. A value is counted where it lies; summed is the nearest value from *low* to
+    *high*, or the border of its bin where none of that is in it: one wild value must not own a sum.
+
+    Few values are each sought among the edges; more are sorted, and the edges sought among them. Many are
+    sorted too where that is fast. It is not on every machine: numpy 2.4 sorts 100,000 float64 in 4 ns a value
+    on one and in 40 on another, and on such they are laid on a grid. All ways count alike; sums from
+    the grid are right to 7 digits, as many as a pane keeps.
 
     >>> count(np.array([3.0, 1.0, 2.0]), np.array([-np.inf, 2.0, np.inf]))
     (array([2, 1]), array([3., 3.]))
@@ -60,27 +74,223 @@ def count(
         Counts and sums, each of shape (bins,); a sum beyond float64 is held at its end.
     """
     bins = len(edges) - 1
-    ordered = values.copy()
-    ordered.sort()  # in its own type: half the time for float32
-    ordered = ordered.astype(np.float64, copy=False)
-    if not len(ordered):  # numpy forgets the weights of nothing
+    if not len(values):  # numpy forgets the weights of nothing
         return np.zeros(bins, np.int64), np.zeros(bins)
-    huge = max(-ordered[0], ordered[-1]) > _LARGEST / len(ordered)
-    if huge or len(ordered) <= _FEW * bins:
+    if len(values) >= MANY and -np.inf < low < high < np.inf and _grid_is_faster():
+        found = _count_on_grid(values, edges, low, high)
+        if found is not None:
+            return found
+    ordered = narrowed(values)
+    ordered.sort()
+    cut = ordered.astype(np.float64).clip(low, high)
+    huge = max(-cut[0], cut[-1]) > _LARGEST / len(cut)
+    if huge or len(cut) <= _FEW * bins:
         place = edges[1:-1].searchsorted(ordered)
-        sums: NDArray[Any] = np.bincount(place, ordered, bins)
+        counts = np.bincount(place, minlength=bins)
+        sums: NDArray[Any] = np.bincount(place, cut, bins)
         if huge:
-            end = np.nextafter(_LARGEST / len(ordered), 0)  # so that the product is not rounded beyond
-            held = np.bincount(place, ordered / len(ordered), bins).clip(-end, end) * len(ordered)
+            end = np.nextafter(_LARGEST / len(cut), 0)  # so that the product is not rounded beyond
+            held = np.bincount(place, cut / len(cut), bins).clip(-end, end) * len(cut)
             sums = np.where(np.isfinite(sums), sums, held)
-        return np.bincount(place, minlength=bins), sums
-    bounds = np.concatenate(([0], ordered.searchsorted(edges[1:-1], side="right"), [len(ordered)]))
-    counts = np.diff(bounds)
-    sums = np.zeros(bins)
-    filled = counts > 0
-    # reduceat sums from each start to the next: the starts of the filled bins touch each other
-    sums[filled] = np.add.reduceat(ordered, bounds[:-1][filled])
-    return counts, sums
+    else:
+        inner = edges[1:-1] if ordered.dtype == np.float64 else not_above(edges[1:-1])
+        bounds = np.concatenate(([0], ordered.searchsorted(inner, side="right"), [len(ordered)]))
+        counts = np.diff(bounds)
+        sums = np.zeros(bins)
+        filled = counts > 0
+        # reduceat sums from each start to the next: the starts of the filled bins touch each other
+        sums[filled] = np.add.reduceat(cut, bounds[:-1][filled])
+    return counts, _with_borders(sums, counts, edges, low, high)
+
+
+class SideBySide:
+    """The bins of many numeric features, for counting a batch of all of them at once.
+
+    One by one, a batch of one row costs ten calls of numpy a feature, and those are all its cost.
+
+    Args:
+        edges: Of each feature.
+        ranges: Of each feature; its values are summed as :func:`count` does.
+    """
+
+    def __init__(self, edges: Sequence[NDArray[np.float64]], ranges: Sequence[tuple[float, float]]) -> None:
+        sizes = [len(each) - 1 for each in edges]
+        self.starts = np.concatenate(([0], np.cumsum(sizes, dtype=np.intp)))
+        self._inner = [each[1:-1] for each in edges]
+        self._narrow = [not_above(inner) for inner in self._inner]
+        # Complex numbers are in order of their real part, then of the other: one search among the edges of all.
+        self._keys = np.concatenate([[], *(number + 1j * inner for number, inner in enumerate(self._inner))])
+        self._low, self._high = np.array(ranges, np.float64).reshape(-1, 2).T
+        self._borders = np.concatenate(
+            [np.empty(0), *(_borders(each, *within) for each, within in zip(edges, ranges, strict=True))]
+        )
+        self._bordered = np.flatnonzero(~np.isnan(self._borders))
+        # Where the bins of each feature lie when each feature has one more, for what is in none.
+        self._bins = np.arange(self.starts[-1]) + np.repeat(np.arange(len(sizes)), sizes)
+
+    def count(
+        self, columns: Sequence[NDArray[Any]], rows: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        """Count *columns* of numbers, one a feature, each of *rows* values.
+
+        Returns:
+            Counts and sums, each of shape (bins of all features,), and shape (features, 3): how many values are
+            missing (NaN), infinite, out of range.
+        """
+        held = np.zeros(len(columns) * rows + 1)  # and one, for a sum that would begin behind the last
+        values = held[:-1].reshape(len(columns), rows)
+        for number, column in enumerate(columns):
+            values[number] = column
+        finite = np.isfinite(values)
+        kept = np.count_nonzero(finite, axis=1)
+        missing = (
+            np.count_nonzero(np.isnan(values), axis=1) if kept.sum() < values.size else np.zeros_like(kept)
+        )
+        by = self._one_by_one if rows <= _FEW_ROWS else self._sorted
+        counts, sums, outside = by(values, finite, kept, held)
+        sums[self._bordered] = counts[self._bordered] * self._borders[self._bordered]
+        return counts, sums, np.stack([missing, rows - kept - missing, outside], axis=1)
+
+    def _one_by_one(
+        self, values: NDArray[np.float64], finite: NDArray[np.bool_], _kept: Any, _held: Any
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        feature = finite.nonzero()[0]
+        found = values[finite]
+        sought = np.empty(len(found), np.complex128)
+        sought.real, sought.imag = feature, found
+        place = self._keys.searchsorted(sought) + feature
+        cut = found.clip(self._low[feature], self._high[feature])
+        bins = int(self.starts[-1])
+        outside = np.bincount(feature[cut != found], minlength=len(values))
+        sums = np.bincount(place, cut, bins) if len(place) else np.zeros(bins)
+        return np.bincount(place, minlength=bins), sums.astype(np.float64, copy=False), outside
+
+    def _sorted(
+        self,
+        values: NDArray[np.float64],
+        finite: NDArray[np.bool_],
+        kept: NDArray[np.intp],
+        held: NDArray[np.float64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        rows = values.shape[1]
+        if kept.sum() < values.size:
+            values[~finite] = np.nan  # which sorts behind all others
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        survives = ((narrow == values) | ~finite).all(axis=1).tolist()
+        bounds = np.empty(int(self.starts[-1]) + len(values), np.intp)
+        starts = (self.starts + np.arange(len(self.starts))).tolist()
+        for number, survived in enumerate(survives):
+            ordered = narrow[number] if survived else values[number]
+            ordered.sort()
+            inner = (self._narrow if survived else self._inner)[number]
+            start, end = starts[number], starts[number + 1]
+            bounds[start + 1 : end - 1] = ordered.searchsorted(inner, side="right")
+            if survived:
+                values[number] = ordered
+        bounds[starts[:-1]] = 0
+        bounds[np.array(starts[1:]) - 1] = kept
+        counts = (bounds[1:] - bounds[:-1])[self._bins]
+        cut = values.clip(self._low[:, None], self._high[:, None])
+        outside = np.count_nonzero(cut != values, axis=1) - (rows - kept)
+        values[...] = cut
+        bounds += np.repeat(np.arange(len(values)) * rows, np.diff(starts))
+        sums = np.add.reduceat(held, bounds)[self._bins]
+        sums[counts == 0] = 0.0  # of nothing, reduceat returns what comes next
+        return counts, sums, outside
+
+
+def narrowed(values: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Return a copy of *values* as float32, if each of them survives that, else as float64.
+
+    float32 is sorted in half the time.
+    """
+    if values.dtype == np.float32:
+        return values.copy()
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    return narrow if (narrow == values).all() else values.astype(np.float64)
+
+
+def not_above(edges: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the largest float32 not above each of *edges*: what float32 values lie on the same side of."""
+    with np.errstate(over="ignore"):
+        narrow = edges.astype(np.float32)
+    below: NDArray[np.float32] = np.where(narrow > edges, np.nextafter(narrow, np.float32(-np.inf)), narrow)
+    return below
+
+
+def _borders(edges: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Return the border that each value of a bin is summed as where none of *low* to *high* is in it; NaN elsewhere."""
+    borders = np.where(edges[:-1] > high, edges[:-1], np.nan)
+    return np.where(edges[1:] < low, edges[1:], borders)
+
+
+def _with_borders(
+    sums: NDArray[np.float64], counts: NDArray[np.int64], edges: NDArray[np.float64], low: float, high: float
+) -> NDArray[np.float64]:
+    borders = _borders(edges, low, high)
+    return np.where(np.isnan(borders), sums, counts * borders)
+
+
+def _count_on_grid(
+    values: NDArray[np.floating[Any]], edges: NDArray[np.float64], low: float, high: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Count by way of a grid of equal cells from *low* to *high*; None where too many share one with an edge.
+
+    A cell without an edge lies in one bin. The place on the grid never falls where the value rises, so it
+    tells the bin of all values but those in a cell with an edge, and these are sought among the edges.
+    """
+    inner = edges[1:-1]
+    last = np.nextafter(_CELLS, 0)
+    scale = last / (high - low)
+    if not 0 < scale < np.inf:
+        return None
+
+    def places(of: NDArray[Any]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = np.subtract(of, low, dtype=np.float64)
+        found *= scale
+        return np.clip(found, 0.0, last, out=found)
+
+    edged = places(inner).astype(np.intp)
+    shared = np.zeros(_CELLS, np.bool_)
+    shared[edged] = True
+    starts = np.concatenate(([0], edged))
+    counts, sums = np.zeros(len(edges) - 1, np.int64), np.zeros(len(edges) - 1)
+    for start in range(0, len(values), _BLOCK):
+        block = values[start : start + _BLOCK]
+        place = places(block)
+        cells = place.astype(np.int32).astype(np.intp)  # by way of int32: half the time
+        sought = shared.take(cells).nonzero()[0]
+        if len(sought) * 8 > len(block):
+            return None
+        place += _MARK
+        both = np.bincount(cells, place, _CELLS)
+        both[edged] = 0.0
+        marked = np.add.reduceat(both, starts)
+        number = marked // _MARK
+        counts += number.astype(np.int64)
+        sums += (marked - number * _MARK) / scale + number * low
+        left = block[sought]
+        at = inner.searchsorted(left)
+        counts += np.bincount(at, minlength=len(counts))
+        sums += np.bincount(at, left.clip(low, high), len(counts))
+    return counts, _with_borders(sums, counts, edges, low, high)
+
+
+@cache
+def _grid_is_faster() -> bool:
+    """Tell, by trying once, 5 ms, whether this machine sorts slowly."""
+    values = np.random.default_rng(0).normal(size=_BLOCK)
+    edges = np.concatenate(([-np.inf], np.linspace(-2, 2, 127), [np.inf]))
+
+    def seconds(work: Callable[[], Any]) -> float:
+        began = time.thread_time_ns()
+        work()
+        return time.thread_time_ns() - began
+
+    by_grid = min(seconds(lambda: _count_on_grid(values, edges, -3.0, 3.0)) for _ in range(3))
+    return by_grid < min(seconds(lambda: np.sort(values)) for _ in range(2))
 
 
 def merge(histograms: Sequence[Histogram]) -> Histogram:

@@ -1,5 +1,7 @@
 """What holds from training data to scores, however hard the feature is."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 import strategies
 from driftline.baseline import Baseline
-from driftline.drift import Layout
+from driftline.columns import take
+from driftline.drift import LARGEST_SUM, Layout
 from driftline.statistics import STATISTICS
 from driftline.window import Window
 
@@ -98,3 +101,34 @@ def test_the_spread_is_that_of_the_rows(seed, spread):
     assert score.scores["variance_ratio"] == pytest.approx(
         cut.var() / np.clip(train, low, high).var(), rel=0.05
     )
+
+
+@given(
+    served=st.dictionaries(st.sampled_from(sorted(FEATURES)), strategies.columns()), rows=st.integers(1, 130)
+)
+def test_a_batch_is_counted_as_each_of_its_columns_alone(served, rows):
+    """Features that are counted side by side hold what each would hold alone: values, sums and faults."""
+    layout = side_by_side()
+    sent = {
+        name: take(column, np.arange(rows) % len(column)) for name, column in served.items() if len(column)
+    }
+    found = layout.count(sent, rows)
+    for number, (feature, place) in enumerate(zip(layout.features, layout.slices, strict=True)):
+        if feature.name not in sent:
+            assert found.faults[number].tolist() == [rows, 0, 0, 0]
+            continue
+        alone = feature.count(sent[feature.name])
+        assert np.array_equal(found.values[place], alone.values)
+        assert np.array_equal(found.faults[number], alone.faults)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.nan_to_num(alone.sums - alone.values * layout.centres[place], nan=0.0).clip(
+                -LARGEST_SUM, LARGEST_SUM
+            )
+        largest = np.abs(alone.sums).max(initial=1.0)
+        assert found.sums[place] == pytest.approx(sums, rel=1e-9, abs=1e-9 * largest)
+
+
+@cache
+def side_by_side():
+    built = [Baseline.build({name: values}, model="m", features=[name]) for name, values in FEATURES.items()]
+    return Layout(built[0], [feature for each in built for feature in each.features.values()])

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from driftline import histogram
 from driftline.errors import EdgesDiffer, EmptyHistogram
-from driftline.histogram import Histogram, count, fold, merge
+from driftline.histogram import Histogram, SideBySide, count, fold, merge
 
 EDGES = np.array([-np.inf, -1.0, 0.0, 2.5, np.inf])
 LARGEST = np.finfo(np.float64).max
@@ -54,6 +55,73 @@ def test_order_changes_nothing():
         values = rng.lognormal(0, 9, rows)
         one, other = count(values, EDGES), count(values[::-1], EDGES)
         assert one[1].tolist() == other[1].tolist()
+
+
+def shapes():
+    rng = np.random.default_rng(1)
+    yield "normal", rng.normal(size=200_000)
+    yield "far from 0", 1e15 + rng.normal(size=200_000)
+    yield "whole numbers", rng.poisson(20, 200_000).astype(np.float64)
+    yield "prices", np.round(rng.lognormal(3, 1, 200_000), 2)
+    yield "heavy tails", rng.lognormal(0, 3, 200_000)
+    yield "float32", rng.normal(size=200_000).astype(np.float32)
+    yield "constant", np.full(200_000, 3.0)
+
+
+@pytest.mark.parametrize("way", ["sorted", "grid"])
+@pytest.mark.parametrize(
+    ("values", "of"), [(values, values.dtype) for _, values in shapes()], ids=dict(shapes())
+)
+def test_many_values_are_counted_alike_either_way(values, of, way, monkeypatch):
+    """On a machine that sorts fast and on one that does not: as a search for each would; sums to 7 digits."""
+    monkeypatch.setattr(histogram, "_grid_is_faster", lambda: way == "grid")
+    wide = values.astype(np.float64)
+    edges = np.unique(np.quantile(wide, np.arange(1, 128) / 128))
+    edges = np.concatenate(([-np.inf], (edges[:-1] + edges[1:]) / 2, [np.inf]))
+    low, high = np.quantile(wide, [0.001, 0.999])
+    counts, sums = count(values, edges, low, high)
+    expected_counts, expected_sums = plainly(wide, edges)[0], plainly_cut(wide, edges, low, high)
+    assert np.array_equal(counts, expected_counts)
+    assert sums == pytest.approx(expected_sums, rel=1e-7, abs=1e-7 * np.abs(expected_sums).max())
+
+
+def plainly_cut(values, edges, low, high):
+    """Sum value by value: the nearest one from low to high, unless the border of its bin is nearer."""
+    place = np.searchsorted(edges[1:-1], values)
+    cut = np.where(values > high, np.maximum(high, edges[place]), values)
+    cut = np.where(values < low, np.minimum(low, edges[place + 1]), cut)
+    return np.bincount(place, cut, minlength=len(edges) - 1)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 64, 65, 500, 3000])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i1", "i8", "?"])
+def test_features_side_by_side_are_counted_as_each_alone(rows, dtype):
+    """Counting all features of a batch at once changes nothing, whatever is missing, infinite or out of range."""
+    rng = np.random.default_rng(rows)
+    edges, ranges, columns = [], [], []
+    for feature in range(12):
+        inner = np.sort(rng.choice([-40.0, -1.0, -0.5, 0.0, 0.5, 0.7, 2.5, 90.0], feature % 7, replace=False))
+        edges.append(np.concatenate(([-np.inf], inner, [np.inf])))
+        ranges.append((-1.5, 1.5) if feature % 3 else (-100.0, -50.0))
+        column = rng.normal(0, 30, rows).round(feature % 4).astype(dtype)
+        if dtype.startswith("f"):
+            column[rng.random(rows) < feature / 20] = np.nan
+            column[rng.random(rows) < feature / 40] = [np.inf, -np.inf][feature % 2]
+        columns.append(column)
+    together = SideBySide(edges, ranges)
+    counts, sums, faults = together.count(columns, rows)
+    for number, column in enumerate(columns):
+        here = slice(*together.starts[number : number + 2])
+        values = column[np.isfinite(column)].astype(np.float64)
+        low, high = ranges[number]
+        assert np.array_equal(counts[here], plainly(values, edges[number])[0])
+        assert sums[here] == pytest.approx(plainly_cut(values, edges[number], low, high), abs=1e-6)
+        assert faults[number].tolist() == [
+            np.isnan(column).sum(),
+            np.isinf(column).sum(),
+            ((values < low) | (values > high)).sum(),
+        ]
+    assert columns[1].dtype == dtype
 
 
 def test_sums_beyond_float64_are_held_at_its_end():
