@@ -258,7 +258,7 @@ SENDER_DROPPED = Series(
 )  # fmt: skip
 SENDER_LOST = Series(
     "driftline_sidecar_sender_lost_rows_total", "counter", MODEL,
-    "Rows that senders sent and that had not arrived here when a later batch did; another sidecar may have them.",
+    "Rows that senders sent and that had not arrived here a minute after a later batch did; another sidecar may have them.",
 )  # fmt: skip
 TASK_DIFFERS = Series(
     "driftline_sidecar_task_differs_total", "counter", MODEL,

@@ -9,6 +9,7 @@ import pytest
 
 from driftline.baseline import Baseline
 from driftline.columns import Coded
+from driftline.drift import Layout
 from driftline.sidecar.baselines import Baselines
 from driftline.sidecar.state import StateFolder
 from driftline.window import PIECES, Pieces
@@ -209,6 +210,27 @@ def test_a_version_that_gets_its_baseline_later_is_watched_for_silence(built, ca
     assert watched.values("driftline_model_silence_threshold_seconds") == {}
     watched.monitor.reload(Baselines([(Path("a"), built)]))
     assert watched.values("driftline_model_silence_threshold_seconds") == {(): 3600}
+
+
+@pytest.mark.parametrize("after", ["another", "none", "the same"])
+def test_a_batch_that_is_being_counted_at_a_reload_is_not_lost(built, after, monkeypatch):
+    """It is counted on the baseline that has come meanwhile, into what is shown from now on."""
+    watched = Watched(built)
+    another = Baseline.build(table(3000, seed=5), model="fraud", version="1", prediction="answer")
+    known = {"another": [(Path("a"), another)], "none": [], "the same": [(Path("a"), built)]}[after]
+    counts = Layout.count
+    reloads = iter([known])
+
+    def count(layout, columns, rows):
+        for baselines in reloads:
+            watched.monitor.reload(Baselines(baselines))
+        return counts(layout, columns, rows)
+
+    monkeypatch.setattr(Layout, "count", count)
+    watched.monitor.observe(batch(100))
+    shown = watched.values(COUNTED, feature="amount")
+    assert sum(shown.values()) == (0 if after == "none" else 100)
+    assert watched.values("driftline_predictions_total") == {(): 100}
 
 
 def test_pieces_restored_go_on_in_order():

@@ -13,6 +13,7 @@ import pytest
 from driftline.baseline import Baseline
 from driftline.sidecar import state
 from driftline.sidecar.state import FORMAT, MODELS_FILE, OPEN_FILE, StateFolder
+from driftline.sidecar.streams import HELD_SECONDS
 from driftline.wire import Batch
 from watched import Watched, baseline, batch, table
 
@@ -73,6 +74,9 @@ def test_streams_are_restored(built, tmp_path):
     after.monitor.observe(batch(200, stream=b"s" * 16, sequence=12, rows_total=2600))
     assert after.values("driftline_sidecar_rows_dropped_total", reason="duplicate") == {(): 200}
     assert after.values("driftline_predictions_total") == {(): 200}
+    for _ in range(3):
+        after.monitor.tick()
+        after.clock.now += HELD_SECONDS
     assert after.values("driftline_sidecar_sender_lost_rows_total") == {(): 400}
 
 

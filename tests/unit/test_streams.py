@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from driftline.sidecar.streams import IDLE_SECONDS, MAX_STREAMS, REMEMBERED, Streams
+from driftline.sidecar.streams import HELD_SECONDS, IDLE_SECONDS, MAX_STREAMS, REMEMBERED, Streams
 from driftline.wire import Batch
 
 
@@ -73,14 +73,50 @@ def test_one_of_stream_and_sequence_is_never_deduplicated():
     assert len(streams) == 0
 
 
-def test_a_lost_batch_shows_in_the_next():
-    """What was neither dropped nor received is lost here, and not served: another sidecar may have it."""
+def test_a_missing_batch_shows_in_the_next():
+    """What was neither dropped nor received is missing here, and not served: another sidecar may have it."""
     streams = Streams()
     streams.admit(batch(0, 10, total=10, dropped=0, errors=0), 0)
     admission = streams.admit(batch(3, 10, total=45, dropped=5, errors=2), 1)
-    assert (admission.served, admission.failed, admission.dropped, admission.lost) == (15, None, 5, 20)
+    assert (admission.served, admission.failed, admission.dropped, admission.missing) == (15, None, 5, 20)
     late = streams.admit(batch(1, 10, total=20, dropped=0, errors=0), 2)
-    assert (late.served, late.failed, late.lost) == (10, None, 0)
+    assert (late.served, late.failed, late.missing) == (10, None, 0)
+
+
+def test_what_is_missing_is_lost_after_a_minute():
+    """Rows that arrive late were never lost; those that do not are, once, between one and two minutes later."""
+    streams = Streams()
+    assert streams.lost(0) == {}
+    streams.admit(batch(0, 10, total=10), 0)
+    streams.admit(batch(3, 10, total=40), 1)
+    assert streams.lost(HELD_SECONDS) == {}
+    streams.admit(batch(1, 10, total=20), HELD_SECONDS + 1)
+    assert streams.lost(HELD_SECONDS + 2) == {}
+    assert streams.lost(2 * HELD_SECONDS) == {("m", "1"): 10}
+    assert streams.lost(3 * HELD_SECONDS) == streams.lost(4 * HELD_SECONDS) == {}
+
+
+def test_rows_that_are_late_again_and_again_are_never_lost():
+    """A batch that comes 50 seconds after the next one leaves the count at 0, however often that happens."""
+    streams = Streams()
+    for even in range(0, 40, 2):
+        now = 30.0 * even
+        streams.admit(batch(even + 1, 10, total=10 * (even + 2)), now)
+        assert streams.lost(now) == {}
+        streams.admit(batch(even, 10, total=10 * (even + 1)), now + 50)
+        assert streams.lost(now + 59) == {}
+    assert streams.lost(10_000) == streams.lost(20_000) == {}
+
+
+def test_rows_of_a_stream_that_is_forgotten_are_lost():
+    """Where there are too many streams, what one was missing does not go unsaid."""
+    streams = Streams()
+    assert streams.lost(0) == {}
+    streams.admit(batch(0, 10, total=10), 1)
+    streams.admit(batch(2, 10, total=30), 1)
+    for number in range(MAX_STREAMS):
+        streams.admit(batch(0, stream=number.to_bytes(16, "big")), 2)
+    assert streams.lost(HELD_SECONDS) == {("m", "1"): 10}
 
 
 def test_rows_shared_by_two_sidecars_are_served_once():
@@ -105,11 +141,11 @@ def test_the_first_batch_of_an_unknown_stream():
     """Totals count from sequence 0; later ones may have been counted elsewhere."""
     streams = Streams()
     first = streams.admit(batch(0, 10, total=12, dropped=2, errors=1), 0)
-    assert (first.served, first.failed, first.dropped, first.lost) == (12, 1, 2, 0)
+    assert (first.served, first.failed, first.dropped, first.missing) == (12, 1, 2, 0)
     middle = streams.admit(batch(9, 10, stream=b"u" * 16, total=1000, dropped=50, errors=7), 0)
-    assert (middle.served, middle.failed, middle.dropped, middle.lost) == (10, None, 0, 0)
+    assert (middle.served, middle.failed, middle.dropped, middle.missing) == (10, None, 0, 0)
     after = streams.admit(batch(10, 10, stream=b"u" * 16, total=1010, dropped=50, errors=7), 0)
-    assert (after.served, after.lost) == (10, 0)
+    assert (after.served, after.missing) == (10, 0)
 
 
 def test_totals_that_step_back_are_not_believed():
@@ -117,6 +153,14 @@ def test_totals_that_step_back_are_not_believed():
     streams = Streams()
     streams.admit(batch(0, total=100), 0)
     assert streams.admit(batch(1, total=50), 1).served == 10
+    for contradicted in (
+        batch(0, total=9),
+        batch(0, total=10, dropped=1),
+        batch(0, total=2**62, dropped=2**62),
+        batch(0, total=10, dropped=0, errors=11),
+    ):
+        admission = Streams().admit(contradicted, 0)
+        assert (admission.served, admission.failed, admission.dropped, admission.missing) == (10, None, 0, 0)
 
 
 def test_memory_is_bounded():
@@ -139,8 +183,13 @@ def test_streams_survive_a_restart():
     again.restore(json.loads(json.dumps(streams.dump())))
     assert again.admit(batch(2), 6).refused == "duplicate"
     assert again.admit(batch(1), 6).refused is None
+    assert again.lost(HELD_SECONDS) == {}
     admission = again.admit(batch(4, total=50, dropped=0), 6)
-    assert (admission.served, admission.lost) == (10, 10)
+    assert (admission.served, admission.missing) == (10, 10)
+    assert again.lost(2 * HELD_SECONDS) == {}
+    third = Streams()
+    third.restore(json.loads(json.dumps(again.dump())))
+    assert third.lost(3 * HELD_SECONDS) == {("m", "1"): 10}
 
 
 @pytest.mark.parametrize("sequence", [0, 1, 5])
@@ -150,4 +199,4 @@ def test_a_repeated_batch_changes_no_total(sequence):
     streams.admit(batch(sequence, total=10 * (sequence + 1), dropped=0), 0)
     streams.admit(batch(sequence, total=10 * (sequence + 1), dropped=0), 0)
     admission = streams.admit(batch(sequence + 1, total=10 * (sequence + 2), dropped=0), 0)
-    assert (admission.served, admission.lost) == (10, 0)
+    assert (admission.served, admission.missing) == (10, 0)

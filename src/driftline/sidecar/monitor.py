@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from driftline.baseline import Baseline
     from driftline.columns import Column
     from driftline.config import Config
+    from driftline.sidecar.segments import SegmentCounts
     from driftline.sidecar.telemetry import Telemetry
+    from driftline.window import Counts
     from driftline.wire import Batch
 
 logger = logging.getLogger(__name__)
@@ -194,6 +196,7 @@ class Monitor:
             if admission.refused:
                 self._telemetry.dropped(admission.refused, batch.rows, records=batch.records)
                 return
+            model.last_prediction = wall  # at once: a model that is heard gives way to no other
             track = self._track(model, batch.baseline_id, now)
         columns, rows = self._in_time(batch, wall)
         failed, errors = _failures(columns.get(names.COLUMN_ERROR))
@@ -205,22 +208,25 @@ class Monitor:
         expected = track.baseline.task if track else None
         task = expected or _task(batch.task) or model.task
         sure = confidence(outputs) if task in (None, "classification") else np.empty(0)
-        counted = None
-        if track:
-            counted = (
-                track.layout.count({**columns, **outputs}, rows),
-                track.segments.count(inputs, outputs, segments, answered),
-            )
+
+        def count(track: Track | None) -> tuple[Counts, SegmentCounts] | None:
+            if track is None:
+                return None
+            by_segment = track.segments.count(inputs, outputs, segments, answered)
+            return track.layout.count({**columns, **outputs}, rows), by_segment
+
+        counted = count(track)
         with self.lock:
+            present = self._track(model, batch.baseline_id, now)
+            if present is not track:  # baselines were reloaded meanwhile; so seldom that the lock may wait
+                track, counted = present, count(present)
             model.predictions += rows if admission.served is None else admission.served
             model.sender_dropped += admission.dropped
-            model.sender_lost += admission.lost
             _add_errors(model, errors, admission.failed)
             model.durations.add(_latencies(columns.get(names.COLUMN_LATENCY)))
             if len(sure):
                 model.tells_confidence().add(sure)
             model.task = task
-            model.last_prediction = wall
             model.dataset_version = batch.dataset_version or model.dataset_version
             model.segment_rows += model.segments.occurs(segments)
             model.segment_errors += model.segments.occurs(segments[:, ~answered])
@@ -359,6 +365,9 @@ class Monitor:
                     window.add(track.fresh)
                     window.roll(now)
                 track.fresh.clear()
+            for key, lost in self.streams.lost(now).items():
+                if key in self.models:
+                    self.models[key].sender_lost += lost
             self._let_go()
             pieces = [_pieces(track, now) for track in tracks]
         for (model, track), whole, values in zip(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from driftline.wire import Batch
 
 REMEMBERED = 1024
 IDLE_SECONDS = 3600.0
 MAX_STREAMS = 10_000
+HELD_SECONDS = 60.0
+"""How long at least rows may be on their way before they count as lost: a sender tries for half as long, and a
+counter cannot be taken back."""
 
 _ALL = (1 << REMEMBERED) - 1
 
@@ -20,7 +27,8 @@ class Stream:
     """One sender's batches of one model and version.
 
     ``seen`` is a bitmap of the last 1,024 sequence numbers, bit 0 the ``highest``; the totals are those
-    of the highest.
+    of the highest. ``missing`` are rows that were sent and have not arrived, ``overdue`` those that were
+    missing already when :meth:`Streams.lost` last looked.
     """
 
     highest: int
@@ -29,6 +37,14 @@ class Stream:
     dropped_total: int
     error_total: int
     last: float
+    missing: int = 0
+    overdue: int = 0
+
+    def arrived(self, rows: int) -> None:
+        """Take *rows* that came late from those that had not come."""
+        late = min(rows, self.overdue)
+        self.overdue -= late
+        self.missing -= min(rows - late, self.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +57,15 @@ class Admission:
             sender keeps no totals.
         failed: Rows of failed calls among them; None where only this batch tells.
         dropped: Rows that the sender says it did not send.
-        lost: Rows that the sender sent and that had not arrived here by now. They are not served here:
-            they may have reached another sidecar, or this one before it was killed.
+        missing: Rows that the sender sent and that had not arrived here by now. They are not served here:
+            they may come yet, have reached another sidecar, or this one before it was killed.
     """
 
     refused: str | None = None
     served: int | None = None
     failed: int | None = None
     dropped: int = 0
-    lost: int = 0
+    missing: int = 0
 
 
 _UNKNOWN_STREAM = Admission()
@@ -60,6 +76,8 @@ class Streams:
 
     def __init__(self) -> None:
         self._streams: dict[tuple[bytes, str, str], Stream] = {}
+        self._forgotten: Counter[tuple[str, str]] = Counter()
+        self._looked = -math.inf
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -85,6 +103,7 @@ class Streams:
             stream.rows_total = batch.rows_total or 0
             stream.dropped_total = batch.dropped_rows_total or 0
             stream.error_total = batch.error_rows_total or 0
+        stream.missing += admission.missing
         stream.last = now
         self._streams[key] = stream  # at the end: the dictionary is ordered by last use
         return admission
@@ -93,11 +112,27 @@ class Streams:
     def _first(batch: Batch) -> Admission:
         if batch.rows_total is None:
             return _UNKNOWN_STREAM
+        dropped, failed = batch.dropped_rows_total or 0, batch.error_rows_total or 0
+        missing = batch.rows_total - dropped - batch.rows
+        if missing < 0 or failed > batch.rows_total:  # totals that contradict each other say nothing
+            return Admission(served=batch.rows)
         if batch.sequence != 0:  # what went before may have been counted elsewhere, or before a restart
             return Admission(served=batch.rows)
-        dropped = batch.dropped_rows_total or 0
-        lost = max(0, batch.rows_total - dropped - batch.rows)
-        return Admission(None, batch.rows + dropped, None if lost else batch.error_rows_total, dropped, lost)
+        return Admission(
+            None, batch.rows + dropped, None if missing else batch.error_rows_total, dropped, missing
+        )
+
+    def lost(self, now: float) -> Mapping[tuple[str, str], int]:
+        """Return the rows by model and version that count as lost from now on; call it every now and then."""
+        if now - self._looked < HELD_SECONDS:
+            return {}
+        self._looked = now
+        found, self._forgotten = self._forgotten, Counter()
+        for (_, model, version), stream in self._streams.items():
+            if stream.overdue:
+                found[model, version] += stream.overdue
+            stream.overdue, stream.missing = stream.missing, 0
+        return found
 
     def _forget(self, now: float) -> None:
         while self._streams:
@@ -105,6 +140,8 @@ class Streams:
             if now - oldest.last <= IDLE_SECONDS and len(self._streams) < MAX_STREAMS:
                 return
             del self._streams[key]
+            if oldest.missing or oldest.overdue:
+                self._forgotten[key[1:]] += oldest.missing + oldest.overdue
 
     def dump(self) -> dict[str, list[Any]]:
         """Return all streams as a table of plain values, for the state file."""
@@ -120,6 +157,8 @@ class Streams:
                 s.dropped_total,
                 s.error_total,
                 s.last,
+                s.missing,
+                s.overdue,
             ]
             for (stream, model, version), s in self._streams.items()
         ]
@@ -137,6 +176,8 @@ class Streams:
                 int(kept["dropped_total"]),
                 int(kept["error_total"]),
                 float(kept["last"]),
+                int(kept.get("missing", 0)),
+                int(kept.get("overdue", 0)),
             )
 
 
@@ -148,6 +189,7 @@ def _again(stream: Stream, batch: Batch) -> Admission:
     if stream.seen >> behind & 1:
         return Admission(refused="duplicate")
     stream.seen |= 1 << behind
+    stream.arrived(batch.rows)
     return Admission(served=batch.rows) if batch.rows_total is not None else _UNKNOWN_STREAM
 
 
@@ -156,10 +198,10 @@ def _next(stream: Stream, batch: Batch) -> Admission:
         return _UNKNOWN_STREAM
     seen = batch.rows_total - stream.rows_total
     dropped = (batch.dropped_rows_total or 0) - stream.dropped_total
-    lost = seen - dropped - batch.rows
-    if seen < 0 or dropped < 0 or lost < 0:  # totals that step back say nothing
+    missing = seen - dropped - batch.rows
+    if seen < 0 or dropped < 0 or missing < 0:  # totals that step back say nothing
         return Admission(served=batch.rows)
     failed = None
-    if not lost and batch.error_rows_total is not None:
+    if not missing and batch.error_rows_total is not None:
         failed = max(0, batch.error_rows_total - stream.error_total)
-    return Admission(None, batch.rows + dropped, failed, dropped, lost)
+    return Admission(None, batch.rows + dropped, failed, dropped, missing)
