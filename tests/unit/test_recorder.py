@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -99,6 +101,25 @@ def test_span_of_a_failed_call(receiver, spans):
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes["error.type"] == "ValueError"
     assert "4711" not in span.to_json()
+
+
+def test_conventions_are_documented(receiver, spans, points):
+    """What a span and a metric carry is what docs/semantic-conventions.md lists, and nothing else."""
+    path = Path(__file__).parents[2] / "docs" / "semantic-conventions.md"
+    document = path.read_text().partition("## Toward")[0]
+    with pytest.raises(KeyError), driftline.observe("fraud", "1", [{"a": 1}, {"a": 2}], task="regression"):
+        raise KeyError
+    with driftline.observe("fraud", "1", object()):
+        pass
+    listed = set(re.findall(r"^\| `([a-z._]+)` \|", document, re.MULTILINE))
+    carried = {name for span in spans.get_finished_spans() for name in span.attributes}
+    measured = points()
+    assert listed == carried | {names.METRIC_DURATION, names.METRIC_ERRORS}
+    assert measured.keys() == {names.METRIC_DURATION, names.METRIC_ERRORS}
+    for name, found in measured.items():
+        (row,) = re.findall(rf"^\| `{re.escape(name)}` .*$", document, re.MULTILINE)
+        for attribute in {key for point in found for key in point.attributes}:
+            assert f"`{attribute}`" in row
 
 
 def test_sampler_is_obeyed(receiver, monkeypatch):

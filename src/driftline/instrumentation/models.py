@@ -173,11 +173,11 @@ def _watched_class(kind: type[Any], reading: Reading, recorder: Recorder, owner:
         if inspect.isfunction(original):
             members[name] = recorded(original, watch) if watch else silent(original, recorder)
         elif original is not None:
-            members[name] = _Conditional(original, watch, recorder)
+            members[name] = Conditional(original, watch, recorder)
     return types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(members))
 
 
-class _Conditional:
+class Conditional:
     """A method that only some objects of a class have, such as scikit-learn's ``available_if``."""
 
     def __init__(self, original: Any, watch: Watch | None, recorder: Recorder) -> None:
