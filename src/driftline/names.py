@@ -80,6 +80,7 @@ FAULTS_OF_KIND = {
 CONSTANT = "constant"
 """A fault that no single value has: a day of nothing but one value."""
 OTHER = "other"
+SCHEMA_CHANGES = ("absent", "extra", "type")
 
 REJECTED_REASONS = (
     "contract_version",  # another major version
@@ -179,6 +180,10 @@ UNDECLARED_COLUMNS = Series(
     "Values of columns that the baseline does not know; they are never named.",
 )  # fmt: skip
 
+SCHEMA_CHANGED = Series(
+    "driftline_model_schema_changes_total", "counter", (*MODEL, "change"),
+    "Columns that were absent, extra or of another type for the first time; each sidecar counts it.",
+)  # fmt: skip
 SEGMENT_VALUES = Series(
     "driftline_segment_feature_values_total", "counter", (*MODEL, "segment", "feature", "binning", "bin"),
     "Values of a feature in a declared segment, per coarse bin, five at most.",
@@ -199,7 +204,7 @@ SEGMENT_ERRORS = Series(
 MERGED_SERIES = (
     FEATURE_VALUES, FEATURE_FAULTS, BASELINE_RATIO, BASELINE_VALUES, BASELINE_FAULT_RATIO, OVERDISPERSION,
     DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, CONFIDENCE, LAST_PREDICTION, SILENCE_THRESHOLD,
-    MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, UNDECLARED_COLUMNS,
+    MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, UNDECLARED_COLUMNS, SCHEMA_CHANGED,
     SEGMENT_VALUES, SEGMENT_FAULTS, SEGMENT_PREDICTIONS, SEGMENT_ERRORS,
 )  # fmt: skip
 """What Prometheus merges over sidecars, and what an alert may read."""
@@ -234,6 +239,10 @@ LOCAL_WINDOW_ENTITIES = Series(
 LOCAL_WINDOW_FILL = Series(
     "driftline_sidecar_window_fill_ratio", "gauge", (*MODEL, "window"),
     "Share of a window's time that this sidecar has seen.",
+)  # fmt: skip
+LOCAL_SCHEMA = Series(
+    "driftline_sidecar_model_schema_info", "gauge", (*MODEL, "schema", "columns"),
+    "1 for every model and version, with a digest of its columns and their types, and how many there are.",
 )  # fmt: skip
 BATCHES = Series(
     "driftline_sidecar_batches_total", "counter", ("outcome",),
@@ -284,7 +293,7 @@ RELOADS = Series(
 BUILD_INFO = Series("driftline_sidecar_build_info", "gauge", ("version", "python"), "1.")
 
 LOCAL_SERIES = (
-    LOCAL_DRIFT, LOCAL_P_VALUE, LOCAL_Q_VALUE, LOCAL_MEAN, LOCAL_STDDEV, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_ENTITIES, LOCAL_WINDOW_FILL,
+    LOCAL_DRIFT, LOCAL_P_VALUE, LOCAL_Q_VALUE, LOCAL_MEAN, LOCAL_STDDEV, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_ENTITIES, LOCAL_WINDOW_FILL, LOCAL_SCHEMA,
     BATCHES, ROWS, REJECTED, DROPPED, REQUESTS,
     SENDER_DROPPED, SENDER_LOST, TASK_DIFFERS, ENVIRONMENT_DIFFERS, BYTES_IN_FLIGHT, TICK_SECONDS,
     SCRAPE_SECONDS, STATE_AGE, STATE_ERRORS, RELOADS, BUILD_INFO,

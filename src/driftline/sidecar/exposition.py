@@ -79,6 +79,8 @@ class _View:
     sender_dropped: int
     sender_lost: int
     task_differs: int
+    schema: tuple[str, int]
+    schema_changes: Mapping[str, int]
     segment_rows: NDArray[np.int64]
     segment_errors: NDArray[np.int64]
     learning_missing: Mapping[str, int]
@@ -166,6 +168,8 @@ class Exposition:
             model.sender_dropped * seen,
             model.sender_lost * seen,
             model.task_differs * seen,
+            (model.schema.id, len(model.schema)),
+            {change: count * seen for change, count in model.schema.changes.items()},
             model.segment_rows * seen,
             model.segment_errors * seen,
             {
@@ -286,6 +290,13 @@ class Exposition:
                 for name, number in t.entities.items()
             ],
         )
+        yield (
+            names.LOCAL_SCHEMA,
+            [
+                f'driftline_sidecar_model_schema_info{{{v.labels},schema="{v.schema[0]}",columns="{v.schema[1]}"}} 1'
+                for v in views
+            ],
+        )
         now = self._monitor.clock()
         yield (
             names.LOCAL_WINDOW_FILL,
@@ -342,6 +353,14 @@ class Exposition:
         )
         yield names.MODEL_VERSION_INFO, [_version_info(v) for v in views]
         yield each(names.UNDECLARED_COLUMNS, lambda v: v.undeclared_values)
+        yield (
+            names.SCHEMA_CHANGED,
+            [
+                f'driftline_model_schema_changes_total{{{v.labels},change="{change}"}} {count}'
+                for v in views
+                for change, count in v.schema_changes.items()
+            ],
+        )
         yield each_segment(names.SEGMENT_PREDICTIONS, lambda v: v.segment_rows)
         yield each_segment(names.SEGMENT_ERRORS, lambda v: v.segment_errors)
         yield each(names.SENDER_DROPPED, lambda v: v.sender_dropped)

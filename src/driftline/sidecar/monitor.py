@@ -17,6 +17,7 @@ from driftline.entities import clustering
 from driftline.sidecar.baselines import ANY_VERSION, Baselines
 from driftline.sidecar.confidence import confidence
 from driftline.sidecar.constant import Constancy
+from driftline.sidecar.schema import Schema
 from driftline.sidecar.segments import SegmentLayout, Segments
 from driftline.sidecar.streams import Streams
 from driftline.window import Pieces, Window
@@ -133,6 +134,7 @@ class ModelVersion:
     task_differs: int = 0
     learning_missing: dict[str, int] = field(default_factory=dict)
     tracks: dict[str, Track] = field(default_factory=dict)
+    schema: Schema = field(default_factory=Schema)
     segment_rows: NDArray[np.int64] = field(init=False)
     segment_errors: NDArray[np.int64] = field(init=False)
 
@@ -227,6 +229,8 @@ class Monitor:
             if len(sure):
                 model.tells_confidence().add(sure)
             model.task = task
+            not_watched = _not_watched(model)
+            changed = model.schema.observe({n: c for n, c in inputs.items() if n not in not_watched})
             model.dataset_version = batch.dataset_version or model.dataset_version
             model.segment_rows += model.segments.occurs(segments)
             model.segment_errors += model.segments.occurs(segments[:, ~answered])
@@ -240,10 +244,12 @@ class Monitor:
                     track.pieces.close(track.layout.folded(track.totals.values), now)
                 if batch.task and expected and batch.task != expected:
                     model.task_differs += 1
-                model.undeclared_values += rows * len(inputs.keys() - set(known) - _not_watched(model))
+                model.undeclared_values += rows * len(inputs.keys() - set(known) - not_watched)
             else:
                 self._learn(model, inputs)
                 model.undeclared_values += rows * len(inputs)
+        for line in changed:
+            logger.warning("model %s, version %s: %s", model.name, model.version, line)
         self._telemetry.counted(batch.records, rows)
 
     def _model(self, name: str, version: str, wall: float) -> ModelVersion | None:
@@ -294,6 +300,7 @@ class Monitor:
             layout = self._layout(baseline, model.settings)
             track = Track(layout, self.config.windows, model.segments, now)
             model.tracks[baseline.id] = track
+            model.schema.expect(name for name in layout.names if not name.startswith("@"))
             model.task = baseline.task or model.task
             if baseline.task == "classification" and any(
                 f.startswith(names.COLUMN_SCORE) for f in layout.names

@@ -133,7 +133,7 @@ class StateFolder:
             return
         with monitor.lock:
             models = [
-                [m.name, m.version, m.last_prediction, m.task, m.dataset_version]
+                [m.name, m.version, m.last_prediction, m.task, m.dataset_version, m.schema.dump()]
                 for m in monitor.models.values()
             ]
             document = {
@@ -141,7 +141,7 @@ class StateFolder:
                 "clock": monitor.clock(),
                 "wall": monitor.wall(),
                 "models": {
-                    "columns": ["model", "version", "last_prediction", "task", "dataset_version"],
+                    "columns": ["model", "version", "last_prediction", "task", "dataset_version", "schema"],
                     "rows": models,
                 },
                 "streams": monitor.streams.dump(),
@@ -239,6 +239,7 @@ class StateFolder:
                         model.task = model.task or (kept.get("task") if kept.get("task") in TASKS else None)
                         said = kept.get("dataset_version")
                         model.dataset_version = None if said is None else _name(said)
+                        model.schema.restore(kept.get("schema") or ())
                 monitor.streams.restore(document["streams"])
 
     @contextlib.contextmanager
