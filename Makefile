@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: demo test test-spark stack check bench install clean
+.PHONY: demo test test-spark stack check bench soak install clean
 
 BIN := .venv/bin
 # As pip does: a company's own certificates are the system's.
@@ -25,6 +25,10 @@ stack: .venv/.dev
 
 bench: .venv/.dev
 	@$(BIN)/python -m pytest tests/benchmarks -p no:randomly -q -rA $(ARGS)
+
+# How many minutes, and at what share of what one core can count.
+soak: .venv/.dev
+	@MINUTES=$(or $(MINUTES),30) SHARE=$(or $(SHARE),0.5) $(BIN)/python -m pytest tests/load -k soak -q -s $(ARGS)
 
 check: .venv/.dev
 	$(SAY) 'ruff format'
