@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: demo test test-spark stack check bench soak install clean
+.PHONY: demo test test-frameworks test-spark stack check bench soak install clean
 
 BIN := .venv/bin
 # As pip does: a company's own certificates are the system's.
@@ -22,6 +22,10 @@ test-spark: .venv/.spark
 # Prometheus and Alertmanager as Debian has them and as they are today, and a Collector: cached, once.
 stack: .venv/.dev
 	@$(BIN)/python tests/built.py
+
+# scikit-learn, boosters, ONNX Runtime; PyTorch; Keras: environments of 1, 5 and 2 GB, cached, once.
+test-frameworks: .venv/.dev
+	@$(BIN)/python tests/frameworks/environments.py $(FRAMEWORKS)
 
 bench: .venv/.dev
 	@$(BIN)/python -m pytest tests/benchmarks -p no:randomly -q -rA $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib.util
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+REQUIRED = os.environ.get("DRIFTLINE_FRAMEWORKS", "").split()
+"""The modules of the frameworks to test, which must be there; without any, those are tested that are."""
 
 ROWS = 64
 X = np.random.default_rng(0).normal(size=(ROWS, 4))
@@ -29,7 +33,6 @@ class Subject:
     """A model of a framework.
 
     Attributes:
-        needs: The module that must be installed.
         make: Returns the plain model, ready to be called; a second one gives the same outputs.
         call: Calls it.
         features: Returns what it is called with, made anew.
@@ -39,7 +42,6 @@ class Subject:
         columns: The features' names on the wire; None where the features are not sent.
     """
 
-    needs: str
     make: Callable[[], Any]
     call: Callable[[Any, Any], Any]
     sent: dict[str, Callable[[Any], Any]]
@@ -164,7 +166,7 @@ def awaited_predict(model, features):
 
 def plain(make, call, **more):
     more.setdefault("bad", "nonsense")
-    return Subject("numpy", make, call, PREDICTION, **more)
+    return Subject(make, call, PREDICTION, **more)
 
 
 PLAIN = {
@@ -180,7 +182,6 @@ PLAIN = {
     "partial": plain(lambda: functools.partial(decide), called),
     "slots": plain(Slotted, predict),
     "builtin": Subject(
-        "numpy",
         lambda: len,
         called,
         {},
@@ -195,10 +196,6 @@ PLAIN = {
 
 
 # --- scikit-learn ---------------------------------------------------------------------------------
-
-
-def sklearn(make, call, sent, **more):
-    return Subject("sklearn", make, call, sent, **more)
 
 
 def logistic(target=Y):
@@ -258,46 +255,42 @@ def named_pipeline():
 
 
 SKLEARN = {
-    "LogisticRegression": sklearn(logistic, predict, PREDICTION, task="classification"),
-    "LogisticRegression.predict_proba": sklearn(logistic, predict_proba, BINARY, task="classification"),
-    "LogisticRegression.predict_log_proba": sklearn(
+    "LogisticRegression": Subject(logistic, predict, PREDICTION, task="classification"),
+    "LogisticRegression.predict_proba": Subject(logistic, predict_proba, BINARY, task="classification"),
+    "LogisticRegression.predict_log_proba": Subject(
         logistic,
         lambda model, x: model.predict_log_proba(x),
         {"@score": lambda _: None},
         task="classification",
     ),
-    "LogisticRegression.decision_function": sklearn(
+    "LogisticRegression.decision_function": Subject(
         logistic, lambda model, x: model.decision_function(x), SCORE, task="classification"
     ),
-    "LogisticRegression of three": sklearn(
+    "LogisticRegression of three": Subject(
         lambda: logistic(Y3), predict_proba, BY_CLASS, task="classification"
     ),
-    "LinearRegression": sklearn(linear, predict, PREDICTION, task="regression"),
-    "Pipeline": sklearn(pipeline, predict, PREDICTION, task="classification"),
-    "Pipeline of a frame": sklearn(
+    "LinearRegression": Subject(linear, predict, PREDICTION, task="regression"),
+    "Pipeline": Subject(pipeline, predict, PREDICTION, task="classification"),
+    "Pipeline of a frame": Subject(
         named_pipeline, predict_proba, BINARY, features=frame, columns=NAMES, task="classification"
     ),
-    "GridSearchCV": sklearn(search, predict, PREDICTION, task="classification"),
-    "GaussianProcessRegressor with deviations": sklearn(
+    "GridSearchCV": Subject(search, predict, PREDICTION, task="classification"),
+    "GaussianProcessRegressor with deviations": Subject(
         gaussian,
         lambda model, x: model.predict(x, return_std=True),
         {"@prediction": lambda result: result[0]},
         task="regression",
     ),
-    "IsolationForest": sklearn(isolation, predict, PREDICTION),
-    "IsolationForest.score_samples": sklearn(isolation, lambda model, x: model.score_samples(x), SCORE),
-    "method of an estimator": sklearn(
+    "IsolationForest": Subject(isolation, predict, PREDICTION),
+    "IsolationForest.score_samples": Subject(isolation, lambda model, x: model.score_samples(x), SCORE),
+    "method of an estimator": Subject(
         lambda: logistic().predict_proba, called, BINARY, task="classification"
     ),
-    "Tree, written in C": sklearn(tree, predict, PREDICTION, features=lambda: X.astype(np.float32)),
+    "Tree, written in C": Subject(tree, predict, PREDICTION, features=lambda: X.astype(np.float32)),
 }
 
 
 # --- boosters -------------------------------------------------------------------------------------
-
-
-def xgboost(make, call, sent, **more):
-    return Subject("xgboost", make, call, sent, **more)
 
 
 def xgb_matrix():
@@ -326,16 +319,16 @@ def xgb_ranker():
 
 
 def on_matrix(make, call, sent, **more):
-    return xgboost(make, call, sent, features=xgb_matrix, columns=NAMES, **more)
+    return Subject(make, call, sent, features=xgb_matrix, columns=NAMES, **more)
 
 
 XGBOOST = {
-    "XGBClassifier": xgboost(xgb_estimator, predict, PREDICTION, task="classification"),
-    "XGBClassifier.predict_proba": xgboost(xgb_estimator, predict_proba, BINARY, task="classification"),
-    "XGBRegressor": xgboost(
+    "XGBClassifier": Subject(xgb_estimator, predict, PREDICTION, task="classification"),
+    "XGBClassifier.predict_proba": Subject(xgb_estimator, predict_proba, BINARY, task="classification"),
+    "XGBRegressor": Subject(
         lambda: xgb_estimator("XGBRegressor", X[:, 0]), predict, PREDICTION, task="regression"
     ),
-    "XGBRanker": xgboost(xgb_ranker, predict, PREDICTION, task="ranking"),
+    "XGBRanker": Subject(xgb_ranker, predict, PREDICTION, task="ranking"),
     "Booster": on_matrix(xgb_booster, predict, SCORE, task="classification"),
     "Booster of three": on_matrix(
         lambda: xgb_booster("multi:softprob", Y3, num_class=3), predict, BY_CLASS, task="classification"
@@ -346,7 +339,7 @@ XGBOOST = {
     "Booster of numbers": on_matrix(
         lambda: xgb_booster("reg:squarederror", X[:, 0]), predict, PREDICTION, task="regression"
     ),
-    "Booster in place": xgboost(
+    "Booster in place": Subject(
         xgb_booster,
         lambda model, x: model.inplace_predict(x, validate_features=False),
         SCORE,
@@ -359,9 +352,7 @@ XGBOOST = {
 }
 
 
-def lightgbm(make, call, sent, **more):
-    more.setdefault("bad", "nonsense")
-    return Subject("lightgbm", make, call, sent, **more)
+lightgbm = functools.partial(Subject, bad="nonsense")
 
 
 def lgb_booster(objective="binary", target=Y, **parameters):
@@ -417,9 +408,7 @@ LIGHTGBM = {
 }
 
 
-def catboost(make, call, sent, **more):
-    more.setdefault("bad", "nonsense")
-    return Subject("catboost", make, call, sent, **more)
+catboost = functools.partial(Subject, bad="nonsense")
 
 
 def cat_estimator(kind="CatBoostClassifier", target=Y, **fitting):
@@ -469,9 +458,7 @@ CATBOOST = {
 # --- ONNX Runtime ---------------------------------------------------------------------------------
 
 
-def onnxruntime(make, call, sent, **more):
-    more.setdefault("features", lambda: X.astype(np.float32))
-    return Subject("onnxruntime", make, call, sent, **more)
+onnxruntime = functools.partial(Subject, features=lambda: X.astype(np.float32))
 
 
 @functools.cache
@@ -550,18 +537,16 @@ ONNXRUNTIME = {
 # --- PyTorch --------------------------------------------------------------------------------------
 
 
-def torch(make, call, sent, **more):
-    more.setdefault("features", tensor)
-    return Subject("torch", make, call, sent, **more)
-
-
 def tensor():
     import torch
 
     return torch.tensor(X, dtype=torch.float32)
 
 
-def module(outputs=1, **changes):
+torch = functools.partial(Subject, features=tensor)
+
+
+def module(outputs=1):
     import torch
 
     torch.manual_seed(0)
@@ -621,9 +606,7 @@ TORCH = {
 # --- Keras ----------------------------------------------------------------------------------------
 
 
-def keras(make, call, sent, **more):
-    more.setdefault("features", lambda: X.astype(np.float32))
-    return Subject("keras", make, call, sent, **more)
+keras = functools.partial(Subject, features=lambda: X.astype(np.float32))
 
 
 def network(outputs=1):
@@ -674,18 +657,18 @@ KERAS = {
     "Sequential of a generator": keras(network, batched, {"@prediction": lambda r: r[:, 0]}, columns=None),
 }
 
+GROUPS = {
+    "sklearn": SKLEARN,
+    "xgboost": XGBOOST,
+    "lightgbm": LIGHTGBM,
+    "catboost": CATBOOST,
+    "onnxruntime": ONNXRUNTIME,
+    "torch": TORCH,
+    "keras": KERAS,
+}
+INSTALLED = REQUIRED or [name for name in GROUPS if importlib.util.find_spec(name)]
 SUBJECTS = {
     f"{kind}: {name}": subject
-    for kind, group in (
-        ("plain", PLAIN),
-        ("sklearn", SKLEARN),
-        ("xgboost", XGBOOST),
-        ("lightgbm", LIGHTGBM),
-        ("catboost", CATBOOST),
-        ("onnxruntime", ONNXRUNTIME),
-        ("torch", TORCH),
-        ("keras", KERAS),
-    )
+    for kind, group in [("plain", {} if REQUIRED else PLAIN), *((name, GROUPS[name]) for name in INSTALLED)]
     for name, subject in group.items()
-    if importlib.util.find_spec(subject.needs)
 }

@@ -107,7 +107,8 @@ def test_exceptions(subject, receiver):
     with pytest.raises(type(expected.value)) as found:
         subject.call(watched(subject, receiver), subject.bad)
     assert unnumbered(found.value) == unnumbered(expected.value)
-    if len(frames(expected)) > 2 and subject.needs != "keras":  # in C there are none, Keras takes its own out
+    hidden = type(subject.make()).__module__.startswith("keras")  # Keras takes its own frames out
+    if len(frames(expected)) > 2 and not hidden:  # and what is written in C has none
         assert frames(found)[-1] == frames(expected)[-1]
     assert driftline.flush(20)
     assert {*receiver.values("@error")} <= {type(expected.value).__qualname__}
