@@ -342,7 +342,9 @@ class Call:
                 prediction.own(kept)
             if score is not None:
                 score.own(kept)
-            parts = (self._part, prediction, score, *self._besides(rows, kept))
+            parts: tuple[Part | None, ...] = (self._part, prediction, score)
+            if self.said is not None or self._secret is not None:
+                parts += self._besides(rows, kept)
             entry = Entry(recorder.model, count, self._rate, self._size, parts, seconds, error)
         except BaseException:
             sender.buffer.drop(recorder.model, rows, self._size, failed=error is not None)
