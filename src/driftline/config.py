@@ -215,7 +215,8 @@ class Model(_Settings):
     """What is said about one model.
 
     ``segments`` names the values of an attribute, a feature or a name used in ``@segment``, whose rows are
-    counted by themselves, too. Answers of at most ``confidence`` are counted as unsure.
+    counted by themselves, too. Answers of at most ``confidence`` are counted as unsure. ``attribution`` sums
+    the score by the bins of every feature.
     """
 
     owner: Annotated[StrictStr, Field(min_length=1)] = UNOWNED
@@ -226,6 +227,7 @@ class Model(_Settings):
     features: dict[StrictStr, Feature] = {}
     segments: Segments = {}
     confidence: Share | None = None
+    attribution: StrictBool = False
 
     def psi_thresholds(self, feature: str) -> dict[Priority, float]:
         """Return the PSI at which an alert of each priority starts for *feature*."""

@@ -180,6 +180,18 @@ UNDECLARED_COLUMNS = Series(
     "Values of columns that the baseline does not know; they are never named.",
 )  # fmt: skip
 
+SCORED_VALUES = Series(
+    "driftline_feature_scored_values_total", "counter", (*MODEL, "feature", "binning", "bin"),
+    "Values of a feature per bin, of rows that had a score; with attribution: true.",
+)  # fmt: skip
+SCORE_SUM = Series(
+    "driftline_feature_score_sum_total", "counter", (*MODEL, "feature", "binning", "bin"),
+    "Sum of the scores of the rows in a bin, each from 0 to 1 of its baseline's range; with attribution: true.",
+)  # fmt: skip
+SCORE_SQUARES = Series(
+    "driftline_feature_score_squares_total", "counter", (*MODEL, "feature", "binning"),
+    "Sum of the squares of those scores over all bins; with attribution: true.",
+)  # fmt: skip
 SCHEMA_CHANGED = Series(
     "driftline_model_schema_changes_total", "counter", (*MODEL, "change"),
     "Columns that were absent, extra or of another type for the first time; each sidecar counts it.",
@@ -205,7 +217,7 @@ MERGED_SERIES = (
     FEATURE_VALUES, FEATURE_FAULTS, BASELINE_RATIO, BASELINE_VALUES, BASELINE_FAULT_RATIO, OVERDISPERSION,
     DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, CONFIDENCE, LAST_PREDICTION, SILENCE_THRESHOLD,
     MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, UNDECLARED_COLUMNS, SCHEMA_CHANGED,
-    SEGMENT_VALUES, SEGMENT_FAULTS, SEGMENT_PREDICTIONS, SEGMENT_ERRORS,
+    SCORED_VALUES, SCORE_SUM, SCORE_SQUARES, SEGMENT_VALUES, SEGMENT_FAULTS, SEGMENT_PREDICTIONS, SEGMENT_ERRORS,
 )  # fmt: skip
 """What Prometheus merges over sidecars, and what an alert may read."""
 

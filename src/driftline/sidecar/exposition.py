@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import prometheus_client
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from driftline import names
+from driftline.sidecar.attribution import ScoreSums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -39,6 +40,7 @@ class _TrackView:
     stuck: NDArray[np.int64]
     segment_values: NDArray[np.int64]
     segment_faults: NDArray[np.int64]
+    score_sums: ScoreSums
     scores: Mapping[str, list[DriftScore]]
     rows: Mapping[str, int]
     entities: Mapping[str, float]
@@ -150,6 +152,11 @@ class Exposition:
                     track.stuck * shown,
                     track.segment_totals.values * shown,
                     track.segment_totals.faults * shown,
+                    ScoreSums(
+                        track.score_totals.values * shown,
+                        track.score_totals.sums * shown,
+                        track.score_totals.squares * shown,
+                    ),
                     track.scores,
                     track.rows,
                     track.entities,
@@ -236,6 +243,9 @@ class Exposition:
                 for c, t in pairs
             ),
         )
+        yield names.SCORED_VALUES, unique((c.scored_values, t.score_sums.values.tolist()) for c, t in pairs)
+        yield names.SCORE_SUM, unique((c.score_sums, t.score_sums.sums.tolist()) for c, t in pairs)
+        yield names.SCORE_SQUARES, unique((c.score_squares, t.score_sums.squares.tolist()) for c, t in pairs)
         yield (
             names.SEGMENT_VALUES,
             unique((c.segment_values, t.segment_values.ravel().tolist()) for c, t in pairs),
@@ -422,6 +432,13 @@ class _Constant:
             name: f"driftline_feature_overdispersion{{{labels}" for name, labels in binned.items()
         }
         self.local = of
+        attributed = track.attribution.features
+        in_bins = [f'{binned[f.name]},bin="{escape(bin_)}"' for f in attributed for bin_ in f.bins]
+        self.scored_values = [f"driftline_feature_scored_values_total{{{labels}}} " for labels in in_bins]
+        self.score_sums = [f"driftline_feature_score_sum_total{{{labels}}} " for labels in in_bins]
+        self.score_squares = [
+            f"driftline_feature_score_squares_total{{{binned[f.name]}}} " for f in attributed
+        ]
         segments = [f'segment="{escape(label)}"' for label in view.model.segments.labels]
         coarse = [
             f'feature="{escape(f.name)}",binning="{bins.binning(f.kind)}",bin="{escape(bin_)}"'
@@ -441,24 +458,24 @@ class _Constant:
         ]
 
 
-def _as_they_are(parts: Iterable[tuple[list[str], list[int] | None]]) -> list[str]:
+def _as_they_are(parts: Iterable[tuple[list[str], Sequence[float] | None]]) -> list[str]:
     lines: list[str] = []
     for prefixes, values in parts:
         lines.extend(prefixes if values is None else map(str.__add__, prefixes, map(str, values)))
     return lines
 
 
-def _unique(parts: Iterable[tuple[list[str], list[int] | None]]) -> list[str]:
+def _unique(parts: Iterable[tuple[list[str], Sequence[float] | None]]) -> list[str]:
     """Join the lines of tracks that may name the same series: counters add up, of gauges the last holds."""
-    found: dict[str, float | str] = {}
+    found: dict[str, Any] = {}
     for prefixes, values in parts:
         for number, line in enumerate(prefixes):
             if values is None:
                 prefix, _, value = line.rpartition(" ")
                 found[prefix + " "] = value
             else:
-                found[line] = float(found.get(line, 0)) + values[number]
-    return [f"{prefix}{value if isinstance(value, str) else int(value)}" for prefix, value in found.items()]
+                found[line] = found.get(line, 0) + values[number]
+    return [f"{prefix}{value}" for prefix, value in found.items()]
 
 
 def _version_info(view: _View) -> str:

@@ -14,6 +14,7 @@ from driftline.columns import Coded, categories, numbers, take
 from driftline.config import Model, parse_duration
 from driftline.drift import DriftScore, Layout
 from driftline.entities import clustering
+from driftline.sidecar.attribution import Attribution
 from driftline.sidecar.baselines import ANY_VERSION, Baselines
 from driftline.sidecar.confidence import confidence
 from driftline.sidecar.constant import Constancy
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from driftline.baseline import Baseline
     from driftline.columns import Column
     from driftline.config import Config
+    from driftline.sidecar.attribution import ScoreSums
     from driftline.sidecar.segments import SegmentCounts
     from driftline.sidecar.telemetry import Telemetry
     from driftline.window import Counts
@@ -67,12 +69,16 @@ class Track:
     constant. Segments have totals only: their windows are Prometheus's.
     """
 
-    def __init__(self, layout: Layout, windows: Mapping[str, float], segments: Segments, now: float) -> None:
+    def __init__(
+        self, layout: Layout, windows: Mapping[str, float], settings: Model, segments: Segments, now: float
+    ) -> None:
         self.layout = layout
         self.constancy = Constancy(layout)
         self.stuck = np.zeros(len(layout.features), np.int64)
         self.segments = SegmentLayout(layout.features, segments)
         self.segment_totals = self.segments.empty()
+        self.attribution = Attribution(layout.features, wanted=settings.attribution)
+        self.score_totals = self.attribution.empty()
         self.totals = layout.empty()
         self.fresh = layout.empty()
         self.pieces = Pieces(layout.bins)
@@ -93,6 +99,7 @@ class Track:
         """Begin the counters anew; the windows stay."""
         self.totals.clear()
         self.segment_totals.clear()
+        self.score_totals.clear()
         self.stuck[:] = 0
         self.pieces.restart()
 
@@ -211,11 +218,12 @@ class Monitor:
         task = expected or _task(batch.task) or model.task
         sure = confidence(outputs) if task in (None, "classification") else np.empty(0)
 
-        def count(track: Track | None) -> tuple[Counts, SegmentCounts] | None:
+        def count(track: Track | None) -> tuple[Counts, SegmentCounts, ScoreSums] | None:
             if track is None:
                 return None
             by_segment = track.segments.count(inputs, outputs, segments, answered)
-            return track.layout.count({**columns, **outputs}, rows), by_segment
+            scores = track.attribution.count(inputs, outputs, answered)
+            return track.layout.count({**columns, **outputs}, rows), by_segment, scores
 
         counted = count(track)
         with self.lock:
@@ -236,8 +244,9 @@ class Monitor:
             model.segment_errors += model.segments.occurs(segments[:, ~answered])
             known = track.layout.names if track else ()
             if track and counted:
-                counts, by_segment = counted
+                counts, by_segment, scores = counted
                 track.segment_totals.add(by_segment)
+                track.score_totals.add(scores)
                 track.totals.add(counts)
                 track.fresh.add(counts)
                 if track.pieces.due(rows):
@@ -298,7 +307,7 @@ class Monitor:
         track = model.tracks.get(baseline.id)
         if track is None:
             layout = self._layout(baseline, model.settings)
-            track = Track(layout, self.config.windows, model.segments, now)
+            track = Track(layout, self.config.windows, model.settings, model.segments, now)
             model.tracks[baseline.id] = track
             model.schema.expect(name for name in layout.names if not name.startswith("@"))
             model.task = baseline.task or model.task
