@@ -175,6 +175,10 @@ MODEL_VERSION_INFO = Series(
     "driftline_model_version_info", "gauge", (*MODEL, "baseline", "dataset_version", "deployment_id", "state"),
     "1 for every model and version, with its baseline; state is ready or learning.",
 )  # fmt: skip
+BASELINE_CREATED = Series(
+    "driftline_model_baseline_created_timestamp_seconds", "gauge", MODEL,
+    "When the baseline that rows are now compared with was built; absent while the model is learning.",
+)  # fmt: skip
 UNDECLARED_COLUMNS = Series(
     "driftline_undeclared_values_total", "counter", MODEL,
     "Values of columns that the baseline does not know; they are never named.",
@@ -216,10 +220,22 @@ SEGMENT_ERRORS = Series(
 MERGED_SERIES = (
     FEATURE_VALUES, FEATURE_FAULTS, BASELINE_RATIO, BASELINE_VALUES, BASELINE_FAULT_RATIO, OVERDISPERSION,
     DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, CONFIDENCE, LAST_PREDICTION, SILENCE_THRESHOLD,
-    MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, UNDECLARED_COLUMNS, SCHEMA_CHANGED,
+    MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, BASELINE_CREATED, UNDECLARED_COLUMNS, SCHEMA_CHANGED,
     SCORED_VALUES, SCORE_SUM, SCORE_SQUARES, SEGMENT_VALUES, SEGMENT_FAULTS, SEGMENT_PREDICTIONS, SEGMENT_ERRORS,
 )  # fmt: skip
 """What Prometheus merges over sidecars, and what an alert may read."""
+
+UPSTREAM_UPDATED = Series(
+    "driftline_upstream_updated_timestamp_seconds", "gauge", ("environment", "model", "source"),
+    "When the data of a source were last renewed.",
+)  # fmt: skip
+UPSTREAM_MAX_AGE = Series(
+    "driftline_upstream_max_age_seconds", "gauge", ("environment", "model", "source"),
+    "How old the data of a source may become.",
+)  # fmt: skip
+
+UPSTREAM_SERIES = (UPSTREAM_UPDATED, UPSTREAM_MAX_AGE)
+"""What the pipelines before a model may export, not the sidecar."""
 
 LOCAL_DRIFT = Series(
     "driftline_sidecar_feature_drift", "gauge", (*MODEL, "feature", "statistic", "window"),

@@ -37,8 +37,20 @@ def series_in(text):
     return {re.sub("(?<=_seconds)_(bucket|sum|count)$", "", name) for name in read}
 
 
+def expanded(expression):
+    """Return *expression* and those of all the recorded series that it reads, and of those that they read."""
+    text, waiting, known = expression, [expression], set()
+    while waiting:
+        for name in series_in(waiting.pop()) & RECORDED.keys() - known:
+            known.add(name)
+            waiting.append(RECORDED[name]["expr"])
+            text += "\n" + RECORDED[name]["expr"]
+    return text
+
+
 ALERTS = rules("alert")
 RECORDED = rules("record")
+WATCHDOG = "DriftlineWatchdog"
 
 
 def promtool(*arguments, folder=RULES):
@@ -132,6 +144,25 @@ class TestAlert:
         assert "humanize " not in annotations["description"], "prints 0.4 as 400m"
         assert "\n" not in "".join(annotations.values()).strip()
 
+    def test_since(self, alert):
+        """Its text says since when: a moment, or for how long; the watchdog has no beginning."""
+        text = ALERTS[alert]["annotations"]["description"]
+        moment = f'ALERTS_FOR_STATE{{alertname=\\"{alert}\\"'
+        assert (
+            (moment in text and " Since {{" in text)
+            or "$value | humanizeDuration" in text
+            or alert == WATCHDOG
+        )
+
+    def test_patience(self, alert):
+        """It waits for a second evaluation at least; and no share of a few rows is one."""
+        assert "for" in ALERTS[alert] or alert == WATCHDOG
+        read = expanded(ALERTS[alert]["expr"])
+        guarded = re.search(r">=\s+\d|min_rows|> on \(environment, model\) group_left \(\) 0.01", read)
+        assert guarded or not re.search(r"\s/\s", read) or alert == "ModelRolloutInProgress", (
+            "a hint, no verdict"
+        )
+
     def test_runbook(self, alert):
         """Its link leads to a runbook in this repository, which says the same things in the same order."""
         path = urlsplit(ALERTS[alert]["annotations"]["runbook_url"]).path
@@ -148,6 +179,17 @@ class TestAlert:
         fired = [case for test in tests for case in test["alert_rule_test"] if case["exp_alerts"]]
         assert {case["alertname"] for case in fired} == {alert}
         assert all(expected["exp_annotations"] for case in fired for expected in case["exp_alerts"])
+        silent = [case for test in tests for case in test["alert_rule_test"] if not case["exp_alerts"]]
+        assert silent or alert == WATCHDOG, "it is silent before"
+        instances = {
+            found
+            for test in tests
+            for one in test["input_series"]
+            for found in re.findall(r'instance="(\w+)', one["series"])
+        }
+        assert len(instances) > 1 or alert in (WATCHDOG, "DriftlineAlertNoisy"), (
+            "two sidecars, or what reads none"
+        )
 
 
 @PROMTOOL
@@ -162,6 +204,16 @@ def test_runbook_queries(alert, tmp_path):
     promtool("check", "rules", "queries.yml", folder=tmp_path)
     exported = {series.name for series in vars(names).values() if isinstance(series, names.Series)}
     assert series_in(" ".join(queries)) <= exported | set(RECORDED)
+
+
+def test_the_readme_lists_every_alert():
+    """Its table has a line for every alert, with its priority."""
+    lines = re.findall(r"^\| `((?:Model|Driftline)\w+)` \| .* \|(.*)\|$", (RULES / "README.md").read_text(), re.MULTILINE)
+    assert {name for name, _ in lines} == set(ALERTS)
+    for name, told in lines:
+        labels, expr = ALERTS[name]["labels"], ALERTS[name]["expr"]
+        given = {labels["priority"]} if "priority" in labels else set(re.findall(r"P[1-4]", expr))
+        assert set(re.findall(r"P[1-4]", told)) == (given if name != WATCHDOG else set()), name
 
 
 def test_no_runbook_without_its_alert():

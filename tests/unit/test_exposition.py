@@ -1,5 +1,7 @@
 """What Prometheus scrapes parses, is whole, and shows a counter at 0 before it rises."""
 
+import datetime
+
 import numpy as np
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
@@ -89,3 +91,15 @@ def test_two_baselines_at_once_name_no_series_twice():
     watched.monitor.tick()
     found = watched.values("driftline_feature_values_total", version="1", feature="amount")
     assert sum(found.values()) == 50
+
+
+def test_when_the_baseline_was_built():
+    """Of a model with a baseline its time, of a learning one nothing: an age of 57 years would be an alert."""
+    watched = Watched(baseline("1"))
+    watched.monitor.observe(batch(30, version="1"))
+    watched.monitor.observe(batch(30, version="9"))
+    built = watched.known.all[0].created
+    name = "driftline_model_baseline_created_timestamp_seconds"
+    assert watched.values(name, version="9") == {}
+    seconds = watched.values(name, version="1")[()]
+    assert datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") == built

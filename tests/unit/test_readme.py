@@ -23,12 +23,14 @@ def rendered():
         "Merged over sidecars by the shipped rules; what alerts read:\n\n"
         f"{table(names.MERGED_SERIES)}\n\n"
         "Of one sidecar; for looking, and for its own health:\n\n"
-        f"{table(names.LOCAL_SERIES)}"
+        f"{table(names.LOCAL_SERIES)}\n\n"
+        "What the pipelines before a model may export themselves, for `ModelUpstreamStale`:\n\n"
+        f"{table(names.UPSTREAM_SERIES)}"
     )
 
 
 def test_the_readme_lists_every_series():
-    """What README says of the series is what the sidecar exposes."""
+    """What README says of the series is what the sidecar exposes, and what pipelines may."""
     text = README.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from dataclasses import dataclass
@@ -362,6 +363,10 @@ class Exposition:
             ],
         )
         yield names.MODEL_VERSION_INFO, [_version_info(v) for v in views]
+        yield each(
+            names.BASELINE_CREATED,
+            lambda v: _seconds(v.tracks[-1].track.baseline.created) if v.tracks else None,
+        )
         yield each(names.UNDECLARED_COLUMNS, lambda v: v.undeclared_values)
         yield (
             names.SCHEMA_CHANGED,
@@ -476,6 +481,10 @@ def _unique(parts: Iterable[tuple[list[str], Sequence[float] | None]]) -> list[s
             else:
                 found[line] = found.get(line, 0) + values[number]
     return [f"{prefix}{value}" for prefix, value in found.items()]
+
+
+def _seconds(moment: str) -> float:
+    return dt.datetime.fromisoformat(moment).timestamp()
 
 
 def _version_info(view: _View) -> str:
