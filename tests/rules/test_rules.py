@@ -208,7 +208,9 @@ def test_runbook_queries(alert, tmp_path):
 
 def test_the_readme_lists_every_alert():
     """Its table has a line for every alert, with its priority."""
-    lines = re.findall(r"^\| `((?:Model|Driftline)\w+)` \| .* \|(.*)\|$", (RULES / "README.md").read_text(), re.MULTILINE)
+    lines = re.findall(
+        r"^\| `((?:Model|Driftline)\w+)` \| .* \|(.*)\|$", (RULES / "README.md").read_text(), re.MULTILINE
+    )
     assert {name for name, _ in lines} == set(ALERTS)
     for name, told in lines:
         labels, expr = ALERTS[name]["labels"], ALERTS[name]["expr"]

@@ -95,11 +95,13 @@ def test_two_baselines_at_once_name_no_series_twice():
 
 def test_when_the_baseline_was_built():
     """Of a model with a baseline its time, of a learning one nothing: an age of 57 years would be an alert."""
-    watched = Watched(baseline("1"))
+    one = baseline("1")
+    watched = Watched(one)
     watched.monitor.observe(batch(30, version="1"))
     watched.monitor.observe(batch(30, version="9"))
-    built = watched.known.all[0].created
     name = "driftline_model_baseline_created_timestamp_seconds"
     assert watched.values(name, version="9") == {}
     seconds = watched.values(name, version="1")[()]
-    assert datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") == built
+    assert (
+        datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") == one.created
+    )
