@@ -1,6 +1,6 @@
 """What Prometheus scrapes parses, is whole, and shows a counter at 0 before it rises."""
 
-import datetime
+import datetime as dt
 
 import numpy as np
 import pytest
@@ -102,6 +102,4 @@ def test_when_the_baseline_was_built():
     name = "driftline_model_baseline_created_timestamp_seconds"
     assert watched.values(name, version="9") == {}
     seconds = watched.values(name, version="1")[()]
-    assert (
-        datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") == one.created
-    )
+    assert dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") == one.created
