@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,45 +217,68 @@ class Layout:
         """
         merged = window.merged()
         sums = merged.sums / self._fine_units + merged.values * self._offsets
-        folded, panes = self.folded(merged.values), self.folded(window.closed())
-        if len(panes) < MIN_PANES and pieces is not None:
-            panes = pieces
-        clustered = clustering(merged.entities, merged.rows)
-        found: dict[int, DriftScore] = {}
+        folded = self.folded(merged.values)
+        apart, closed = self._dispersion(window, pieces)
+        apart = np.maximum(apart, clustering(merged.entities, merged.rows))
+        nothing = np.full(len(self.features), np.nan)  # by feature; NaN is none
+        phis, p_values, means, stddevs = (nothing.copy() for _ in range(4))
+        values = np.zeros(len(self.features), np.int64)
+        found: dict[str, NDArray[np.float64]] = {}
         for group in self._on_fold:
             here = group.holding(folded)
+            numbers = group.numbers[here]
             expected = group.expected(here)
             observed = Histogram(expected.edges, folded[group.places[here]])
-            scores = {name: ON_FOLD[name](expected, observed) for name in statistics if name in ON_FOLD}
-            phi = np.maximum(overdispersion(panes[:, group.places[here]]), clustered)
-            chance = _chance(expected, observed, phi, panes[:, group.places[here]]) if statistics else None
-            for row, number in enumerate(group.numbers[here].tolist()):
-                found[number] = DriftScore(
-                    self.names[number],
-                    int(observed.total[row]),
-                    {name: float(score[row]) for name, score in scores.items()},
-                    None if np.isnan(phi[row]) else float(phi[row]),
-                    None if chance is None or np.isnan(chance[row]) else float(chance[row]),
-                )
+            values[numbers] = observed.total
+            for name in statistics:
+                if name in ON_FOLD:
+                    found.setdefault(name, nothing.copy())[numbers] = ON_FOLD[name](expected, observed)
+            phis[numbers] = apart[numbers]
+            if statistics:
+                p_values[numbers] = _chance(expected, observed, apart[numbers], closed[numbers])
         for group in self._on_fine if statistics else ():
             here = group.holding(merged.values)
+            numbers = group.numbers[here]
             places = group.places[here]
             expected = group.expected(here)
             observed = Histogram(expected.edges, merged.values[places], sums[places])
-            scores = {n: ON_FINE[n](expected, observed).tolist() for n in statistics if n in ON_FINE}
-            units = self._units[group.numbers[here]]
-            means = self._means[group.numbers[here]] + units * (sum_of(observed) / observed.total)
-            stddevs = units * stddev_of(observed)
-            for row, number in enumerate(group.numbers[here].tolist()):
-                ordered = {name: score[row] for name, score in scores.items() if not math.isnan(score[row])}
-                plain = found[number]
-                found[number] = replace(
-                    plain,
-                    scores={**plain.scores, **ordered},
-                    mean=float(means[row]),
-                    stddev=float(stddevs[row]),
-                )
-        return _adjusted([found[number] for number in sorted(found)])
+            for name in statistics:
+                if name in ON_FINE:
+                    found.setdefault(name, nothing.copy())[numbers] = ON_FINE[name](expected, observed)
+            means[numbers] = self._means[numbers] + self._units[numbers] * (sum_of(observed) / observed.total)
+            stddevs[numbers] = self._units[numbers] * stddev_of(observed)
+        scores = zip(*(column.tolist() for column in found.values()), strict=True) if found else repeat(())
+        others = [_told(column) for column in (phis, p_values, _adjusted(p_values), means, stddevs)]
+        return [
+            DriftScore(
+                name,
+                number,
+                {statistic: x for statistic, x in zip(found, told, strict=True) if not math.isnan(x)},
+                *other,
+            )
+            for name, number, told, *other in zip(self.names, values.tolist(), scores, *others)  # noqa: B905
+            if number
+        ]
+
+    def _dispersion(
+        self, window: Window, pieces: NDArray[np.uint32] | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Return phi of each feature, and on how many panes that hold it; told anew when a pane closes."""
+        told = window.memo.get("dispersion")
+        if told is None:
+            panes = self.folded(window.closed())
+            lasting = pieces is None or len(panes) >= MIN_PANES
+            if pieces is not None and not lasting:
+                panes = pieces
+            phi, held = np.full(len(self.features), np.nan), np.zeros(len(self.features), np.intp)
+            for group in self._on_fold:
+                of_group = panes[:, group.places]
+                phi[group.numbers] = overdispersion(of_group)
+                held[group.numbers] = np.count_nonzero(of_group.any(axis=-1), axis=0)
+            told = phi, held
+            if lasting:
+                window.memo["dispersion"] = told
+        return told
 
     def _fine(self, number: int) -> Histogram:
         """Return the fine bins of a baseline, their sums in its standard deviations from its mean."""
@@ -305,12 +328,11 @@ def _folded(feature: FeatureBaseline) -> Histogram:
 
 
 def _chance(
-    expected: Histogram, observed: Histogram, phi: NDArray[np.float64], panes: NDArray[Any]
+    expected: Histogram, observed: Histogram, phi: NDArray[np.float64], panes: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Return how often chance alone moves each feature so far; NaN where phi is, or there is one bin."""
     bins = np.count_nonzero(expected.counts + observed.counts, axis=-1)
-    closed = np.count_nonzero(panes.any(axis=-1), axis=0)
-    chance = p_value(chi_square(expected, observed), np.maximum(bins, 2), phi, np.maximum(closed, 2))
+    chance = p_value(chi_square(expected, observed), np.maximum(bins, 2), phi, np.maximum(panes, 2))
     return np.where(bins > 1, chance, np.nan)
 
 
@@ -320,11 +342,16 @@ def _same(feature: FeatureBaseline) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _adjusted(scores: list[DriftScore]) -> list[DriftScore]:
-    """Return *scores* with the p values adjusted for their number, where there are some."""
-    p_values = [score.p_value for score in scores if score.p_value is not None]
-    q_values = iter(adjusted(np.array(p_values)).tolist())
-    return [replace(s, q_value=next(q_values)) if s.p_value is not None else s for s in scores]
+def _told(column: NDArray[np.float64]) -> list[float | None]:
+    return [None if math.isnan(x) else x for x in column.tolist()]
+
+
+def _adjusted(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the p values adjusted for their number; NaN is none."""
+    told = ~np.isnan(p_values)
+    q_values = p_values.copy()
+    q_values[told] = adjusted(p_values[told])
+    return q_values
 
 
 def _bounded(sums: NDArray[np.float64]) -> NDArray[np.float64]:

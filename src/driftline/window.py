@@ -92,6 +92,8 @@ class Window:
         self.number = self._number(now)
         self._wide = {name: getattr(like, name).dtype for name in PANE_COLUMNS}
         self._closed: Counts | None = None
+        self.memo: dict[str, Any] = {}
+        """What others have told from the closed panes; forgotten when these change."""
 
     def _number(self, now: float) -> int:
         return math.floor(now / self.pane)
@@ -112,7 +114,11 @@ class Window:
                 column[new % self.slots] = 0
             self.rows[new % self.slots] = 0
         self.number = number
+        self._forget()
+
+    def _forget(self) -> None:
         self._closed = None
+        self.memo.clear()
 
     def add(self, counts: Counts) -> None:
         """Add *counts* to the open pane; a count that has reached the end of its type stays there."""
@@ -176,7 +182,7 @@ class Window:
         if number > self.number - self.slots:
             self._set(number % self.slots, {name: getattr(counts, name) for name in self.columns})
             self.rows[number % self.slots] = counts.rows
-            self._closed = None
+            self._forget()
 
 
 PIECE_ROWS = 1000

@@ -88,6 +88,7 @@ class Track:
         }
         self.scores: dict[str, list[DriftScore]] = {name: [] for name in windows}
         self.rows: dict[str, int] = dict.fromkeys(windows, 0)
+        self.looked_at: tuple[Any, ...] = ()
         self.entities: dict[str, float] = {}
 
     @property
@@ -389,6 +390,11 @@ class Monitor:
         for (model, track), whole, values in zip(
             models, pieces, came, strict=True
         ):  # only ticks change windows, in one thread
+            rows = {name: int(window.rows.sum()) for name, window in track.windows.items()}
+            found = (*rows.items(), *(window.number for window in track.windows.values()), *whole)
+            if found == track.looked_at:
+                continue  # nothing came and no pane closed
+            track.looked_at = found
             shown = [*track.windows][:LOCAL_WINDOWS]
             scores = {
                 name: track.layout.score(
@@ -396,7 +402,6 @@ class Monitor:
                 )
                 for name, window in track.windows.items()
             }
-            rows = {name: int(window.rows.sum()) for name, window in track.windows.items()}
             entities = {name: _entities(window) for name, window in track.windows.items()}
             least = model.settings.min_rows
             stuck = values * track.constancy.stuck(track.windows, now - track.since, least)

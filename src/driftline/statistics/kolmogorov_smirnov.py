@@ -45,6 +45,7 @@ def kolmogorov_smirnov(expected: Histogram, observed: Histogram) -> Any:
         N. Smirnov, Table for estimating the goodness of fit of empirical distributions, 1948.
     """
     comparable(expected, observed)
-    shares = [side.counts / side.total[..., None] for side in (observed, expected)]
-    gaps = np.cumsum(shares[0], axis=-1) - np.cumsum(shares[1], axis=-1)
+    gaps = np.cumsum(
+        observed.counts / observed.total[..., None] - expected.counts / expected.total[..., None], axis=-1
+    )
     return np.minimum(1.0, np.abs(gaps).max(axis=-1))
