@@ -39,7 +39,7 @@ class Watch:
         """Return the call with *args* and *kwargs*."""
         said = self.recorder.model.task, None if self.owner is None else self.owner.classes_
         if self.model is None:
-            return Asked(args[0], args[1:], kwargs, *said)
+            return Asked(args[0] if args else None, args[1:], kwargs, *said)
         return Asked(self.model, args, kwargs, *said)
 
     def begin(self, asked: Asked) -> Call | None:

@@ -76,6 +76,9 @@ def instrument(
     )
     if settings.disabled:
         return model
+    for argument, given in (("feature_names", feature_names), ("classes", classes)):
+        if isinstance(given, str):
+            raise ConfigurationError(f"{argument}: {given!r} is one text; pass a list of names")
     reading = _reading(plain(cast("Proxy", model)) if issubclass(type(model), Proxy) else model)
     policy = Policy.load(allow=allow, deny=ignore, hashed=hashed)
     recorder = Recorder(name, version, task=task or reading.task, policy=policy, settings=settings)
@@ -83,8 +86,8 @@ def instrument(
     owner = None
     if any(given is not None for given in (feature_names, classes, reading.columns, reading.classes)):
         owner = Known(
-            feature_names or reading.columns or getattr(model, "feature_names_in_", None),
-            classes or reading.classes or getattr(model, "classes_", None),
+            _first(feature_names, reading.columns, getattr(model, "feature_names_in_", None)),
+            _first(classes, reading.classes, getattr(model, "classes_", None)),
         )
     return cast("M", _watch(model, reading, recorder, owner))
 
@@ -97,6 +100,11 @@ def uninstrument(model: M) -> M:
     if exchanged is not None:
         object.__setattr__(model, "__class__", exchanged)
     return model
+
+
+def _first(*names: Sequence[Any] | None) -> Sequence[Any] | None:
+    """Return the first *names* that are there, as text or classes that can be kept."""
+    return next((tuple(given) for given in names if given is not None), None)
 
 
 def _reading(model: Any) -> Reading:
