@@ -177,6 +177,22 @@ class Layout:
             counts.sums = _bounded(counts.sums - counts.values * self.centres)
         return counts
 
+    def counted(self, given: Mapping[str, NDArray[Any]], rows: int) -> Counts:
+        """Return what a service counted itself of *rows* rows: by feature the faults, then the fine bins.
+
+        Each value is taken for the mean of its bin in the baseline.
+        """
+        counts = self.empty()
+        counts.rows = rows
+        for number, (feature, place) in enumerate(zip(self.features, self.slices, strict=True)):
+            found = given.get(feature.name)
+            if found is not None and len(found) == len(FAULTS) + feature.fine:
+                counts.faults[number] = found[: len(FAULTS)]
+                counts.values[place] = found[len(FAULTS) :]
+            elif found is None and not feature.name.startswith("@"):
+                counts.faults[number, FAULTS.index(MISSING)] += rows
+        return counts
+
     def _count_numbers(self, counts: Counts, columns: Mapping[str, Column]) -> Iterable[int]:
         """Count all columns of numbers at once; return which features are left."""
         nothing = np.full(counts.rows, np.nan)

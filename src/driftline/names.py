@@ -11,7 +11,8 @@ SCHEMA_URL = "https://driftline.dev/schemas/1.0.0"
 SCOPE = "driftline"
 
 EVENT_BATCH = "driftline.prediction.batch"
-RESERVED_EVENTS = ("driftline.ground_truth.batch", "driftline.histogram.batch")
+EVENT_HISTOGRAM = "driftline.histogram.batch"
+RESERVED_EVENTS = ("driftline.ground_truth.batch",)
 EVENT_PREFIX = "driftline."
 
 ATTR_CONTRACT_VERSION = "driftline.contract.version"
@@ -30,6 +31,7 @@ ATTR_TASK = "driftline.task.type"
 ATTR_SEGMENT = "driftline.segment"
 ATTR_DATA = "driftline.data"
 ATTR_DATA_FLAT = "driftline.data."
+ATTR_COUNTS = "driftline.counts"
 ATTR_DICTIONARIES = "driftline.dictionaries"
 
 ATTR_SERVICE_NAME = "service.name"
@@ -85,6 +87,7 @@ SCHEMA_CHANGES = ("absent", "extra", "type")
 REJECTED_REASONS = (
     "contract_version",  # another major version
     "attribute",  # a required attribute is absent, or one has the wrong type or range
+    "counts",  # counts of bins that are none, or more than the rows
     "data",  # no columns, too many, a bad or a duplicate name
     "column",  # a column's form: header, length, rows, codes
     "dictionary",  # a dictionary's form or size
@@ -96,6 +99,7 @@ DROPPED_REASONS = (
     "too_late",  # a sequence older than what is remembered
     "time_late",  # a row whose @time is older than the longest window
     "time_early",  # a row whose @time is further ahead than limits.skew
+    "baseline_unknown",  # counts on the bins of a baseline that this sidecar does not have
     "model_limit",  # beyond limits.models or limits.versions
 )
 

@@ -37,6 +37,7 @@ class Batch:
 
     ``resource`` holds the resource attributes whose values are text, such as ``service.name``.
     The ``*_total`` counts are cumulative per (stream, model, version); None where the sender gave none.
+    ``counts`` are what a service counted itself, by column: the four faults, then the fine bins of the baseline.
     ``records`` is how many one-row records were read into this batch, else 1.
     """
 
@@ -55,6 +56,7 @@ class Batch:
     task: str | None = None
     segment: str | None = None
     resource: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, NDArray[np.integer[Any]]] | None = None
     records: int = 1
 
 
@@ -117,7 +119,8 @@ def encode(batch: Batch, *, time_unix_nano: int = 0) -> bytes:
     scope_logs.schema_url = names.SCHEMA_URL
     record = scope_logs.log_records.add()
     # As bytes: a class without the field keeps it among its unknown ones and sends it all the same.
-    record.MergeFromString(_event_field(names.EVENT_BATCH))
+    event = names.EVENT_BATCH if batch.counts is None else names.EVENT_HISTOGRAM
+    record.MergeFromString(_event_field(event))
     record.time_unix_nano = time_unix_nano
     record.severity_number = SeverityNumber.SEVERITY_NUMBER_INFO
 
@@ -148,6 +151,11 @@ def encode(batch: Batch, *, time_unix_nano: int = 0) -> bytes:
         put(names.ATTR_STREAM).bytes_value = batch.stream
     if batch.sample_rate is not None:
         put(names.ATTR_SAMPLE_RATE).double_value = batch.sample_rate
+
+    if batch.counts is not None:
+        counts = put(names.ATTR_COUNTS).kvlist_value.values
+        for name, counted in batch.counts.items():
+            _put_packed(counts.add(key=_utf8(name)).value, counted.astype("<i4"))
 
     data = put(names.ATTR_DATA).kvlist_value.values
     dictionaries = {}
@@ -298,10 +306,11 @@ def _read(message: ExportLogsServiceRequest) -> Request:
         for scope_logs in resource_logs.scope_logs:
             for record in scope_logs.log_records:
                 try:
-                    if not _is_batch(record):
+                    event = _event(record)
+                    if not event:
                         ignored += 1
                         continue
-                    said, data, dictionaries = _envelope(record)
+                    said, data, dictionaries = _envelope(record, event)
                     row = _row(said, data, dictionaries)
                     if row is None:
                         columns = {
@@ -352,7 +361,12 @@ def _row(
 
     What is numbered or carries cumulative counts stands for itself.
     """
-    if said["rows"] != 1 or dictionaries or any(said[count] is not None for count in _COUNTS):
+    if (
+        said["rows"] != 1
+        or dictionaries
+        or said["counts"] is not None
+        or any(said[count] is not None for count in _COUNTS)
+    ):
         return None
     row: list[Any] = []
     for value in data.values():
@@ -369,15 +383,16 @@ def _row(
 _COUNTS = ("sequence", "rows_total", "dropped_rows_total", "error_rows_total")
 
 
-def _is_batch(record: LogRecord) -> bool:
-    """Tell whether *record* is ours; reject it when it is a driftline event of another kind."""
+def _event(record: LogRecord) -> str:
+    """Return which of our events *record* is, "" for none; reject a driftline event that is not read."""
     event = _event_name(record)
-    if event == names.EVENT_BATCH:
-        return True
+    if event in (names.EVENT_BATCH, names.EVENT_HISTOGRAM):
+        return event
     if event.startswith(names.EVENT_PREFIX):
         when = "is reserved for a later version" if event in names.RESERVED_EVENTS else "is not known"
         raise RecordRejected("unsupported_event", f"event {_shown(event)} {when}; send {names.EVENT_BATCH}")
-    return not event and any(pair.key == names.ATTR_CONTRACT_VERSION for pair in record.attributes)
+    ours = not event and any(pair.key == names.ATTR_CONTRACT_VERSION for pair in record.attributes)
+    return names.EVENT_BATCH if ours else ""
 
 
 def _event_name(record: LogRecord) -> str:
@@ -389,7 +404,9 @@ def _event_name(record: LogRecord) -> str:
     return ""
 
 
-def _envelope(record: LogRecord) -> tuple[dict[str, Any], dict[str, AnyValue], dict[str, AnyValue]]:
+def _envelope(
+    record: LogRecord, event: str
+) -> tuple[dict[str, Any], dict[str, AnyValue], dict[str, AnyValue]]:
     """Return what a record says of itself, as the fields of a Batch, its columns and its dictionaries."""
     if record.dropped_attributes_count:
         raise RecordRejected(
@@ -423,8 +440,11 @@ def _envelope(record: LogRecord) -> tuple[dict[str, Any], dict[str, AnyValue], d
         "dataset_version": _text(attributes, names.ATTR_DATASET_VERSION),
         "task": _text(attributes, names.ATTR_TASK),
         "segment": _segment(attributes),
+        "counts": _counts(attributes, rows) if event == names.EVENT_HISTOGRAM else None,
     }
     dictionaries = _pairs(attributes.get(names.ATTR_DICTIONARIES), names.ATTR_DICTIONARIES, "dictionary")
+    if said["counts"] is not None and not attributes.get(names.ATTR_DATA) and not flat:
+        return said, {}, dictionaries
     return said, _data(attributes.get(names.ATTR_DATA), flat), dictionaries
 
 
@@ -601,7 +621,31 @@ def _bad(name: str, text: str) -> RecordRejected:
     return RecordRejected("column", f"column {_shown(name)} {text}")
 
 
-def _packed(name: str, raw: bytes, rows: int) -> NDArray[Any]:
+def _counts(attributes: Mapping[str, AnyValue], rows: int) -> dict[str, NDArray[Any]]:
+    """Return what a service counted itself; each value is in one bin or of one fault, out of range in both."""
+    if names.ATTR_BASELINE_ID not in attributes:
+        raise _absent(names.ATTR_BASELINE_ID)
+    pairs = _pairs(attributes.get(names.ATTR_COUNTS), names.ATTR_COUNTS, "counts")
+    if not pairs or len(pairs) > names.MAX_COLUMNS:
+        raise RecordRejected("counts", f"{names.ATTR_COUNTS} holds 1 to {names.MAX_COLUMNS} columns")
+    found = {}
+    for name, value in pairs.items():
+        counted = _packed(name, value.bytes_value, None) if value.HasField("bytes_value") else np.empty(0)
+        if counted.dtype != _DTYPES[5] or len(counted) <= len(names.FAULTS) or counted.min() < 0:
+            raise RecordRejected(
+                "counts", f"{_shown(name)} must be packed int32: the four faults, then the bins"
+            )
+        outside = counted[names.FAULTS.index(names.OUT_OF_RANGE)]
+        if counted.sum(dtype=np.int64) - outside > rows or outside > rows:
+            raise RecordRejected(
+                "counts", f"{_shown(name)} counts more values than {names.ATTR_ROWS}, {rows}"
+            )
+        _is_read(name)
+        found[name] = counted
+    return found
+
+
+def _packed(name: str, raw: bytes, rows: int | None) -> NDArray[Any]:
     if len(raw) < _HEADER.size:
         raise _bad(name, f"is {len(raw)} bytes; packed values begin with a header of {_HEADER.size}")
     magic, form, code, count = _HEADER.unpack_from(raw)
@@ -612,7 +656,7 @@ def _packed(name: str, raw: bytes, rows: int) -> NDArray[Any]:
         raise _bad(name, f"has the type {code}; packed types are 1 to {len(_DTYPES)}")
     if len(raw) != _HEADER.size + count * dtype.itemsize:
         raise _bad(name, f"is {len(raw)} bytes, but {count} values of {dtype.itemsize} are announced")
-    if count != rows:
+    if rows is not None and count != rows:
         raise _bad(name, f"holds {count} values, but {names.ATTR_ROWS} is {rows}")
     return np.frombuffer(raw, dtype, count, _HEADER.size)
 

@@ -476,6 +476,7 @@ def test_every_reason_is_listed():
     bad = (
         body(attributes(contract_version=2)),
         body(attributes(rows=0)),
+        body(attributes(baseline_id="b"), event=names.EVENT_HISTOGRAM),
         body(attributes(data={})),
         body(attributes(data={"x": []})),
         body(attributes(data={"x": packed([0], "i1")}, dictionaries={"x": 1})),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from driftline.baseline import Baseline
     from driftline.instrumentation.parts import Part
 
 CAPACITY = 8 << 20
@@ -24,12 +25,14 @@ class Model:
     Attributes:
         key: Its name and version.
         task: One of ``names.TASKS``, or None.
+        baseline: On whose bins its rows are counted before they leave; None where values leave.
         extra_bytes: What a row held beyond its ``row_bytes``, on average, when the sender last looked: its
             outputs, text and foreign objects. The service's thread is spared looking at each value.
     """
 
     key: tuple[str, str]
     task: str | None = None
+    baseline: Baseline | None = None
     extra_bytes: float = 32.0
 
 

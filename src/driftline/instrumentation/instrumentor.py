@@ -19,7 +19,7 @@ from driftline.instrumentation.frameworks.reading import NOBODY, Asked, Method
 from driftline.instrumentation.models import Conditional
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.problems import remark
-from driftline.instrumentation.recorder import Recorder
+from driftline.instrumentation.recorder import Recorder, recorder_for
 from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,13 +63,14 @@ def _recorders(environ: Mapping[str, str]) -> Mapping[str, Recorder] | None:
     if not named and (name := environ.get("DRIFTLINE_MODEL_NAME")):
         named["*"] = name, "@", environ.get("DRIFTLINE_MODEL_VERSION", "")
     settings = Settings.load(environ=environ)
-    if not named or settings.disabled:
+    if not named:
         return None
     task, policy = environ.get("DRIFTLINE_TASK") or None, Policy.load(environ=environ)
-    return {
-        kind: Recorder(name, version or NO_VERSION, task=task, policy=policy, settings=settings)
+    recorders = {
+        kind: recorder_for(name, version or NO_VERSION, task=task, policy=policy, settings=settings)
         for kind, (name, _, version) in named.items()
     }
+    return {kind: recorder for kind, recorder in recorders.items() if recorder is not None}
 
 
 class _Patches:

@@ -16,7 +16,7 @@ from driftline.instrumentation.frameworks import FRAMEWORKS, estimator
 from driftline.instrumentation.frameworks.reading import Method, Outputs, Reading
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.proxy import Proxy, plain, proxy
-from driftline.instrumentation.recorder import Known, Recorder
+from driftline.instrumentation.recorder import Known, Recorder, recorder_for
 from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def instrument(
     ignore: Collection[str] = (),
     hashed: Collection[str] = (),
     sample_rate: float | None = None,
+    baseline: str | None = None,
     endpoint: str | None = None,
     token_file: str | None = None,
     ca_file: str | None = None,
@@ -63,6 +64,8 @@ def instrument(
         ignore: Features that may not.
         hashed: Features that may as a hash only.
         sample_rate: The share of rows to send, else ``DRIFTLINE_SAMPLE_RATE``, else all; all are counted.
+        baseline: A baseline's file or a folder of them, else ``DRIFTLINE_BASELINE``: rows are counted on its
+            bins here, and only counts leave.
         endpoint: The sidecar's address, else ``DRIFTLINE_ENDPOINT``, else http://127.0.0.1:4328.
         token_file: A file with a bearer token, else ``DRIFTLINE_TOKEN_FILE``.
         ca_file: A file with the certificates to trust, else ``DRIFTLINE_CA_FILE``.
@@ -72,7 +75,7 @@ def instrument(
             once this returned, nothing of driftline reaches the caller of the model.
     """
     settings = Settings.load(
-        endpoint=endpoint, token_file=token_file, ca_file=ca_file, sample_rate=sample_rate
+        endpoint=endpoint, token_file=token_file, ca_file=ca_file, sample_rate=sample_rate, baseline=baseline
     )
     if settings.disabled:
         return model
@@ -81,7 +84,9 @@ def instrument(
             raise ConfigurationError(f"{argument}: {given!r} is one text; pass a list of names")
     reading = _reading(plain(cast("Proxy", model)) if issubclass(type(model), Proxy) else model)
     policy = Policy.load(allow=allow, deny=ignore, hashed=hashed)
-    recorder = Recorder(name, version, task=task or reading.task, policy=policy, settings=settings)
+    recorder = recorder_for(name, version, task=task or reading.task, policy=policy, settings=settings)
+    if recorder is None:
+        return model
     model = uninstrument(model)
     owner = None
     if any(given is not None for given in (feature_names, classes, reading.columns, reading.classes)):

@@ -9,7 +9,7 @@ from driftline.instrumentation.calls import Watch, recorded
 from driftline.instrumentation.frameworks.reading import Method, Outputs
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.problems import problem
-from driftline.instrumentation.recorder import Call, Known, Recorder
+from driftline.instrumentation.recorder import Call, Known, Recorder, recorder_for
 from driftline.instrumentation.said import Said
 from driftline.instrumentation.settings import Settings
 
@@ -72,6 +72,7 @@ def observe(
     allow: Collection[str] | None = None,
     ignore: Collection[str] = (),
     hashed: Collection[str] = (),
+    baseline: str | None = None,
     endpoint: str | None = None,
 ) -> Observed:
     """Return what records a prediction where there is no model object to instrument.
@@ -105,6 +106,8 @@ def observe(
         allow: Features that may leave the process, as names or patterns such as ``"amount_*"``; None for all.
         ignore: Features that may not.
         hashed: Features that may as a hash only.
+        baseline: A baseline's file or a folder of them, else ``DRIFTLINE_BASELINE``: rows are counted on its
+            bins here, and only counts leave.
         endpoint: The sidecar's address, else ``DRIFTLINE_ENDPOINT``, else http://127.0.0.1:4328.
     """
     try:
@@ -116,6 +119,7 @@ def observe(
             None if allow is None else tuple(allow),
             tuple(ignore),
             tuple(hashed),
+            baseline,
             endpoint,
         )
         owner = None if feature_names is None and classes is None else _known(feature_names, classes)
@@ -139,13 +143,12 @@ def _observer(
     allow: tuple[str, ...] | None,
     ignore: tuple[str, ...],
     hashed: tuple[str, ...],
+    baseline: str | None,
     endpoint: str | None,
 ) -> Recorder | None:
-    settings = Settings.load(endpoint=endpoint, sample_rate=sample_rate)
-    if settings.disabled:
-        return None
+    settings = Settings.load(endpoint=endpoint, sample_rate=sample_rate, baseline=baseline)
     policy = Policy.load(allow=allow, deny=ignore, hashed=hashed)
-    return Recorder(name, version, task=task, policy=policy, settings=settings)
+    return recorder_for(name, version, task=task, policy=policy, settings=settings)
 
 
 def _known(feature_names: Sequence[str] | None, classes: Sequence[Any] | None) -> Known:

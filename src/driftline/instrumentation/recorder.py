@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -14,6 +16,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode
 
 from driftline import names
 from driftline.errors import ConfigurationError
+from driftline.instrumentation import bins
 from driftline.instrumentation.buffer import Entry, Model
 from driftline.instrumentation.inputs import SCALARS, read_features, read_prediction, read_score
 from driftline.instrumentation.parts import Part, Single, Unreadable
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from driftline.baseline import Baseline
     from driftline.instrumentation.parts import Kept
     from driftline.instrumentation.said import Said
     from driftline.instrumentation.sender import Sender
@@ -58,6 +62,7 @@ class Recorder:
         *,
         task: str | None = None,
         policy: Policy = EVERYTHING,
+        baseline: Baseline | None = None,
         settings: Settings,
     ) -> None:
         faults = [
@@ -71,11 +76,11 @@ class Recorder:
         if faults:
             raise ConfigurationError(faults)
         self.key = name, version
-        self.model = Model(self.key, task)
+        self.model = Model(self.key, task, baseline)
         self.said: Said | None = None
         self.policy = policy if policy.limits else None
         self.sample_rate = settings.sample_rate
-        self.outlet = outlet(settings)
+        self.outlet = outlet(replace(settings, sample_rate=1.0, baseline=None))  # one way out for all models
         self.tracer = trace.get_tracer(names.SCOPE)
         self.span_name = f"predict {name}"
         self.attributes = {names.ATTR_MODEL_NAME: name, names.ATTR_MODEL_VERSION: version}
@@ -118,6 +123,30 @@ class Recorder:
             columns = tuple(map(str, given))
             self._columns = given, columns
         return columns
+
+
+def recorder_for(
+    name: str, version: str, *, settings: Settings, task: str | None = None, policy: Policy = EVERYTHING
+) -> Recorder | None:
+    """Return a recorder; None where driftline is off, or the environment's baseline cannot be used.
+
+    Then nothing is recorded: whoever wanted only counts to leave did not want values to.
+
+    Raises:
+        ConfigurationError: What the developer gave cannot be used.
+    """
+    if settings.disabled:
+        return None
+    baseline = None
+    if settings.baseline is not None:
+        try:
+            baseline = bins.load(settings.baseline, (name, version))
+        except ConfigurationError as error:
+            if settings.baseline != os.environ.get("DRIFTLINE_BASELINE"):
+                raise
+            problem("settings", f"DRIFTLINE_BASELINE: {error}; nothing of {name} is recorded", of=name)
+            return None
+    return Recorder(name, version, task=task, policy=policy, baseline=baseline, settings=settings)
 
 
 class Call:

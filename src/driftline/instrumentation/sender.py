@@ -16,6 +16,7 @@ from opentelemetry import context, trace
 from driftline import names
 from driftline.columns import Coded, take
 from driftline.instrumentation.batches import by_outputs, extra_bytes, row_bytes, tabulate
+from driftline.instrumentation.bins import binned
 from driftline.instrumentation.buffer import FULL_BYTES, FULL_ROWS, Buffer
 from driftline.instrumentation.durations import Durations
 from driftline.instrumentation.problems import problem
@@ -162,6 +163,7 @@ class Sender:
     ) -> None:
         from driftline.wire import Batch, encode
 
+        counts, columns = (None, table) if model.baseline is None else binned(model.baseline, table)
         errors = table.get(names.COLUMN_ERROR)
         failed = int(np.count_nonzero(errors.codes >= 0)) if isinstance(errors, Coded) else 0
         body = encode(
@@ -169,7 +171,9 @@ class Sender:
                 model=model.key[0],
                 version=model.key[1],
                 rows=rows,
-                columns=table,
+                columns=columns,
+                counts=counts,
+                baseline_id=None if model.baseline is None else model.baseline.id,
                 stream=self._stream,
                 sequence=totals.sequence,
                 rows_total=totals.rows + rows,

@@ -28,6 +28,7 @@ class Settings:
         cert_file: A file with this service's own certificate, where the sidecar asks for one; or None.
         key_file: A file with its key; None where the key is in the same file.
         sample_rate: The share of rows that is sent; all are counted.
+        baseline: A baseline's file, or a folder of them: rows are counted on its bins and no value leaves. Or None.
         disabled: Observe nothing at all.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     cert_file: str | None = None
     key_file: str | None = None
     sample_rate: float = 1.0
+    baseline: str | None = None
     disabled: bool = False
 
     def __post_init__(self) -> None:
@@ -56,6 +58,7 @@ class Settings:
         cert_file: str | None = None,
         key_file: str | None = None,
         sample_rate: float | None = None,
+        baseline: str | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> Settings:
         """Return the settings given, completed from *environ*.
@@ -81,6 +84,7 @@ class Settings:
             cert_file=cert_file or environ.get("DRIFTLINE_CERT_FILE") or None,
             key_file=key_file or environ.get("DRIFTLINE_KEY_FILE") or None,
             sample_rate=_share(environ) if sample_rate is None else sample_rate,
+            baseline=baseline or environ.get("DRIFTLINE_BASELINE") or None,
             disabled=disabled not in _NO,
         )
 

@@ -202,6 +202,9 @@ class Monitor:
             if model is None:
                 self._telemetry.dropped("model_limit", batch.rows, records=batch.records)
                 return
+            if batch.counts is not None and not self._has_its_bins(model, batch, now):
+                self._telemetry.dropped("baseline_unknown", batch.rows, records=batch.records)
+                return
             admission = self.streams.admit(batch, now)
             if admission.refused:
                 self._telemetry.dropped(admission.refused, batch.rows, records=batch.records)
@@ -222,6 +225,9 @@ class Monitor:
         def count(track: Track | None) -> tuple[Counts, SegmentCounts, ScoreSums] | None:
             if track is None:
                 return None
+            if batch.counts is not None:
+                counts = track.layout.counted(batch.counts, rows)
+                return counts, track.segments.empty(), track.attribution.empty()
             by_segment = track.segments.count(inputs, outputs, segments, answered)
             scores = track.attribution.count(inputs, outputs, answered)
             return track.layout.count({**columns, **outputs}, rows), by_segment, scores
@@ -239,7 +245,8 @@ class Monitor:
                 model.tells_confidence().add(sure)
             model.task = task
             not_watched = _not_watched(model)
-            changed = model.schema.observe({n: c for n, c in inputs.items() if n not in not_watched})
+            seen = {n: c for n, c in inputs.items() if n not in not_watched}
+            changed = model.schema.observe(seen) if batch.counts is None else []
             model.dataset_version = batch.dataset_version or model.dataset_version
             model.segment_rows += model.segments.occurs(segments)
             model.segment_errors += model.segments.occurs(segments[:, ~answered])
@@ -317,6 +324,11 @@ class Monitor:
             ):
                 model.tells_confidence()
         return track
+
+    def _has_its_bins(self, model: ModelVersion, batch: Batch, now: float) -> bool:
+        """Tell whether what a service counted itself was counted on bins that are known here."""
+        track = self._track(model, batch.baseline_id, now)
+        return track is not None and track.baseline.id == batch.baseline_id
 
     def _layout(self, baseline: Baseline, settings: Model) -> Layout:
         if baseline.id not in self._layouts:

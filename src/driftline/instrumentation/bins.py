@@ -1,0 +1,62 @@
+"""Bins-only mode: what leaves the process is how many values were in each bin of the baseline, and no value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from driftline import names
+from driftline.columns import Coded, Column, take
+from driftline.errors import BaselineError, ConfigurationError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from driftline.baseline import Baseline
+
+_LEAVES = (names.COLUMN_LATENCY, names.COLUMN_ERROR)
+"""What is sent by row besides: how long a call took, and the type of the error that ended it."""
+
+
+def load(path: str, key: tuple[str, str]) -> Baseline:
+    """Return the baseline of a model and version from a file, or from a folder of them.
+
+    Raises:
+        ConfigurationError: There is none, or it cannot be used.
+    """
+    from driftline.baseline import Baseline
+
+    found = Path(path)
+    files = sorted(found.glob("*.baseline.json")) if found.is_dir() else [found]
+    known = {}
+    for file in files:
+        try:
+            baseline = Baseline.load(file)
+        except BaselineError as error:
+            raise ConfigurationError([f"baseline: {fault}" for fault in error.faults]) from error
+        known[baseline.model, baseline.version] = baseline
+    baseline_of = known.get(key) or known.get((key[0], "*"))
+    if baseline_of is None:
+        there = ", ".join(" ".join(one) for one in known) or "nothing"
+        raise ConfigurationError(f"baseline: {path} has none for {' '.join(key)}; it has {there}")
+    return baseline_of
+
+
+def binned(
+    baseline: Baseline, table: dict[str, Column]
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, Column]]:
+    """Return the counts of *table* on the baseline's bins, and the columns that leave as they are."""
+    errors = table.get(names.COLUMN_ERROR)
+    answered = np.flatnonzero(errors.codes < 0) if isinstance(errors, Coded) else None
+    counts: dict[str, Any] = {}
+    for name, feature in baseline.features.items():
+        column = table.get(name)
+        if column is None:
+            continue
+        if answered is not None and name.startswith("@"):  # a failed call has no output to miss
+            column = take(column, answered)
+        found = feature.count(column)
+        counts[name] = np.concatenate((found.faults, found.values))
+    return counts, {name: table[name] for name in _LEAVES if name in table}

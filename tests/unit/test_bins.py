@@ -1,0 +1,198 @@
+"""Bins-only mode: the same series as with values, and no value leaves."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import driftline
+from driftline import names, wire
+from driftline.errors import ConfigurationError
+from driftline.instrumentation import observe, problems
+from driftline.instrumentation.bins import binned
+from driftline.wire import Batch
+from otlp_receiver import Receiver
+from watched import Watched, baseline, batch, table
+
+COMPARED = (
+    "driftline_feature_", "driftline_predictions_", "driftline_prediction_errors_", "driftline_sidecar_feature_",
+    "driftline_sidecar_window_",
+)  # fmt: skip
+SECRET, UNSEEN = 4711.0625, "a name nobody may read"
+
+
+@pytest.fixture(scope="module")
+def built():
+    return baseline()
+
+
+@pytest.fixture
+def receiver(monkeypatch):
+    observe._observer.cache_clear()
+    monkeypatch.setattr(problems, "_logged", set())
+    with Receiver() as receiver:
+        monkeypatch.setenv("DRIFTLINE_ENDPOINT", receiver.endpoint)
+        yield receiver
+        driftline.shutdown()
+    observe._observer.cache_clear()
+
+
+def rows(count, shift):
+    data = table(count, seed=7, shift=shift)
+    data["amount"][:5] = [np.nan, np.inf, SECRET, -SECRET, 0.0]
+    data["plan"][:2] = [UNSEEN, None]
+    return data
+
+
+def served(receiver, path, *, count=3000, shift=0.4):
+    """Serve rows by values and by bins, each in calls of several sizes; return the batches of both."""
+    found = []
+    for given in (None, path):
+        receiver.batches.clear()
+        data = rows(count, shift)
+        answers = data.pop("answer")
+        for part in np.array_split(np.arange(count), 7):
+            with driftline.observe(
+                "fraud", "1", {n: c[part] for n, c in data.items()}, baseline=given
+            ) as call:
+                call.prediction = answers[part]
+        with pytest.raises(KeyError), driftline.observe("fraud", "1", {"plan": "pro"}, baseline=given):
+            raise KeyError
+        driftline.flush(10)
+        found.append(list(receiver.batches))
+        driftline.shutdown()
+    return found
+
+
+def counted(built, batches):
+    watched = Watched(built)
+    for one in batches:
+        (read,) = wire.decode(wire.encode(one)).batches
+        watched.monitor.observe(read)
+    watched.scrape()
+    watched.clock.now += 1
+    watched.monitor.tick()
+    return watched.scrape()
+
+
+def needs_values(name, labels):
+    return name.endswith(("_mean", "_stddev")) or labels.get("statistic") == "wasserstein"
+
+
+def test_the_same_series(receiver, built, tmp_path):
+    """Bins, faults, errors and volume are those of the values, and so is every statistic that needs bins alone."""
+    by_value, by_bins = (counted(built, batches) for batches in served(receiver, str(built.save(tmp_path))))
+    compared = 0
+    for (name, labels), value in by_value.items():
+        if name.startswith(COMPARED) and not needs_values(name, dict(labels)):
+            assert by_bins[name, labels] == pytest.approx(value, rel=1e-12), (name, labels)
+            compared += 1
+    assert compared > 100
+    faults = {
+        dict(labels)["fault"]: value
+        for (name, labels), value in by_bins.items()
+        if name == "driftline_feature_faults_total" and dict(labels)["feature"] in ("amount", "plan")
+    }
+    assert faults["missing"] > 0 < faults["unseen"]
+
+
+def test_what_needs_values_is_near(receiver, built, tmp_path):
+    """Each value is taken for its bin's mean: W1 and the mean differ by less than a bin is wide."""
+    by_value, by_bins = (counted(built, batches) for batches in served(receiver, str(built.save(tmp_path))))
+    near = 0
+    for (name, labels), value in by_value.items():
+        if needs_values(name, dict(labels)):
+            assert by_bins[name, labels] == pytest.approx(value, abs=0.05), (name, labels)
+            near += 1
+    assert near
+
+
+def test_no_value_leaves(receiver, built, tmp_path, monkeypatch):
+    """Neither a number nor a text that no baseline knows is in what is sent, nor ids or entities."""
+    bodies = []
+    encode = wire.encode
+    monkeypatch.setattr(
+        wire, "encode", lambda *args, **kwargs: bodies.append(encode(*args, **kwargs)) or bodies[-1]
+    )
+    with driftline.observe(
+        "fraud", "1", {"amount": SECRET, "plan": UNSEEN, "other": UNSEEN},
+        ids=UNSEEN, entities=UNSEEN, segments=f"name={UNSEEN}", baseline=str(built.save(tmp_path)),
+    ) as call:  # fmt: skip
+        call.prediction = SECRET
+    driftline.flush(10)
+    (body,) = bodies
+    assert UNSEEN.encode() not in body
+    assert not any(np.array(SECRET, kind).tobytes() in body for kind in ("<f4", "<f8", ">f8"))
+    (sent,) = receiver.batches
+    assert sent.columns.keys() == {"@latency"}
+    assert sent.counts.keys() == {"amount", "plan", "@prediction"}
+    assert sent.baseline_id == built.id
+
+
+def test_another_baseline_is_refused(built):
+    """Counts on the bins of a baseline that the sidecar does not have count nowhere, and the reason is told."""
+    counts, columns = binned(built, dict(batch(100).columns))
+    other = Watched(baseline(version="2"))
+    for version, id_ in (("1", built.id), ("2", built.id)):
+        record = Batch(
+            model="fraud", version=version, rows=100, columns=columns, counts=counts, baseline_id=id_
+        )
+        other.monitor.observe(record)
+    dropped = other.values("driftline_sidecar_rows_dropped_total")
+    assert dropped["baseline_unknown"] == 200
+    assert sum(other.values("driftline_predictions_total").values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"baseline_id": None}, "driftline.baseline.id is required"),
+        ({"counts": {}}, "holds 1 to"),
+        ({"counts": {"amount": np.array([1, 2, 3])}}, "the four faults, then the bins"),
+        ({"counts": {"amount": np.array([0, 0, 0, 0, -1])}}, "the four faults, then the bins"),
+        ({"counts": {"amount": np.array([0, 0, 0, 0, 11])}}, "more values than"),
+        ({"counts": {"amount": np.array([6, 0, 0, 0, 5])}}, "more values than"),
+        ({"counts": {"amount": np.array([0, 0, 0, 11, 10])}}, "more values than"),
+        ({"counts": {"": np.array([0, 0, 0, 0, 10])}}, "no name"),
+    ],
+)
+def test_broken_counts(change, reason):
+    """A record whose counts cannot be is refused whole, and told why; the good one is read as it was sent."""
+    good = Batch(
+        model="m", version="1", rows=10, columns={}, baseline_id="b", counts={"amount": np.array([1, 2, 0, 3, 4, 3])}
+    )  # fmt: skip
+    (read,) = wire.decode(wire.encode(good)).batches
+    assert read.counts["amount"].tolist() == [1, 2, 0, 3, 4, 3]
+    request = wire.decode(wire.encode(replace(good, **change)))
+    assert request.batches == ()
+    assert reason in str(request.rejected[0])
+
+
+def test_a_baseline_that_is_not_there(receiver, tmp_path, monkeypatch, caplog):
+    """In code it is the developer's error; from the environment nothing is recorded, for no value may leave."""
+    with pytest.raises(ConfigurationError, match="has none for fraud 1; it has nothing"):
+        driftline.instrument(len, name="fraud", version="1", baseline=str(tmp_path))
+    monkeypatch.setenv("DRIFTLINE_BASELINE", str(tmp_path / "absent.json"))
+    assert driftline.instrument(len, name="fraud", version="1") is len
+    with driftline.observe("fraud", "1", {"amount": 1.0}):
+        pass
+    assert driftline.flush()
+    assert receiver.rows() == 0
+    assert "nothing of fraud is recorded" in caplog.text
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_a_folder_of_baselines(receiver, built, tmp_path):
+    """Of a folder the model's own version is taken, else the one for any version."""
+    built.save(tmp_path)
+    anything = baseline(version="*")
+    anything.save(tmp_path)
+    for version in ("1", "9"):
+        model = driftline.instrument(lambda _: 1.0, name="fraud", version=version, baseline=str(tmp_path))
+        model({"amount": 0.0})
+    driftline.flush(10)
+    assert {one.version: one.baseline_id for one in receiver.batches} == {"1": built.id, "9": anything.id}
+    assert names.COLUMN_LATENCY in receiver.batches[0].columns
