@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: demo test test-frameworks test-spark stack check bench soak install clean
+.PHONY: demo test test-frameworks test-spark stack check bench bench-quality soak install clean
 
 BIN := .venv/bin
 # As pip does: a company's own certificates are the system's.
@@ -28,7 +28,11 @@ test-frameworks: .venv/.dev
 	@$(BIN)/python tests/frameworks/environments.py $(FRAMEWORKS)
 
 bench: .venv/.dev
-	@$(BIN)/python -m pytest tests/benchmarks -p no:randomly -q -rA $(ARGS)
+	@$(BIN)/python -m pytest tests/benchmarks --ignore=tests/benchmarks/test_detection.py -p no:randomly -q -rA $(ARGS)
+
+# How often drift is told for nothing, and how much of it is found, beside other tools: a quarter of an hour.
+bench-quality: .venv/.dev
+	@$(BIN)/python -m pytest tests/benchmarks/test_detection.py -p no:randomly -q -s $(ARGS)
 
 # How many minutes, and at what share of what one core can count.
 soak: .venv/.dev
