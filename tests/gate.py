@@ -14,10 +14,13 @@ FEATURES, MONTH, HOURLY, BASELINE = 100, 30 * DAY, 200, 10_000
 RATIO = np.full((10, 1, 1), 0.1)
 
 
-def chance(bins):
-    """Return what PSI / (1/N + 1/M) exceeds by chance once in a million looks."""
+ONCE_IN_A_MILLION, ONCE_IN_A_HUNDRED_MILLION = 4.753424, 5.612001  # the normal quantiles
+
+
+def chance(bins, quantile=ONCE_IN_A_MILLION):
+    """Return what PSI / (1/N + 1/M) exceeds by chance so seldom: chi-square's quantile, as the rules take it."""
     degrees = bins - 1
-    return degrees * (1 - 2 / (9 * degrees) + 4.753424 * np.sqrt(2 / (9 * degrees))) ** 3
+    return degrees * (1 - 2 / (9 * degrees) + quantile * np.sqrt(2 / (9 * degrees))) ** 3
 
 
 def ended(steps, length):
@@ -114,10 +117,15 @@ def weekly_phi(hours):
     degrees = len(hours) - 1
     late = np.concatenate([np.full((len(parts), WEEK + 2), np.nan), parts[:, :-3]], axis=-1)
     ranges = np.lib.stride_tricks.sliding_window_view(late, WEEK, axis=-1)
-    told = np.count_nonzero(~np.isnan(ranges), axis=-1) >= 24
-    median = np.full(told.shape, np.nan)
-    median[told] = np.nanmedian(ranges[told], axis=-1)
+    held = np.count_nonzero(~np.isnan(ranges), axis=-1)
+    median = np.full(held.shape, np.nan)
+    for found, told in ((np.median, held == WEEK), (np.nanmedian, (held >= 24) & (held < WEEK))):
+        if told.any():
+            median[told] = found(ranges[told], axis=-1)
     return np.maximum(median / (degrees * (1 - 2 / (9 * degrees)) ** 3), 1)
+
+
+Q = ONCE_IN_A_HUNDRED_MILLION
 
 
 def looks_of_hours(hours, ratio=RATIO, weeks=1):
@@ -128,7 +136,7 @@ def looks_of_hours(hours, ratio=RATIO, weeks=1):
     then[..., : weeks * WEEK], rows_then[..., : weeks * WEEK] = ratio, 0
     weekly = weekly_phi(hours)
     with np.errstate(divide="ignore", invalid="ignore"):
-        widened = np.where(np.isnan(weekly), phi(hours, DAY), weekly) * chance(len(ratio))
+        widened = np.where(np.isnan(weekly), phi(hours, DAY), weekly) * chance(len(ratio), Q)
         return {
             "rows": rows,
             "rows_then": rows_then,

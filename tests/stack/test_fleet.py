@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from driftline.cli.timescale import scaled
 from driftline.wire import encode
 from stack.processes import Children, eventually, free_ports, prometheus, query, sidecar
-from watched import baseline, batch, columns
+from watched import Watched, baseline, batch, columns, select
 
 ROOT = Path(__file__).parents[2]
 FACTOR = 60  # an hour is a minute
@@ -111,6 +112,36 @@ def batch_of(rows, mine):
         rows=len(mine),
         columns={name: take(column, mine) for name, column in rows.items()},
     )
+
+
+@pytest.mark.timeout(120)
+def test_the_same_rows_score_the_same_directly_and_over_otlp(tmp_path):
+    """A sidecar that is sent rows over OTLP says what a monitor says that is handed them, to 1e-9."""
+    built = baseline()
+    (tmp_path / "baselines").mkdir()
+    built.save(tmp_path / "baselines")
+    config, url, metrics = settings(tmp_path)
+    batches = [batch(400, seed=seed, shift=0.3) for seed in range(5)]
+    direct = Watched(built, settings="{environment: prod, windows: {1m: 5s, 24m: 1m}}")
+    for one in batches:
+        direct.monitor.observe(one)
+    direct.monitor.tick()
+    wanted = select(direct.scrape(), "driftline_sidecar_feature_drift", window="24m")
+    assert len(wanted) >= 12
+    with Children(tmp_path) as children:
+        sidecar(children, config, metrics=metrics)
+        for one in batches:
+            send(url, one)
+
+        def said():
+            samples = [
+                s for family in text_string_to_metric_families(scrape(metrics)) for s in family.samples
+            ]
+            found = {(s.name, tuple(sorted(s.labels.items()))): s.value for s in samples}
+            rows = select(found, "driftline_sidecar_window_rows", window="24m")
+            return rows == {(): 2000} and select(found, "driftline_sidecar_feature_drift", window="24m")
+
+        assert eventually(said) == pytest.approx(wanted, abs=1e-9)
 
 
 @pytest.mark.timeout(120)
