@@ -125,9 +125,6 @@ def weekly_phi(hours):
     return np.maximum(median / (degrees * (1 - 2 / (9 * degrees)) ** 3), 1)
 
 
-Q = ONCE_IN_A_HUNDRED_MILLION
-
-
 def looks_of_hours(hours, ratio=RATIO, weeks=1):
     """Return what the rules record of the last three hours against the same three some *weeks* ago."""
     now = ended(hours, 3)
@@ -136,13 +133,14 @@ def looks_of_hours(hours, ratio=RATIO, weeks=1):
     then[..., : weeks * WEEK], rows_then[..., : weeks * WEEK] = ratio, 0
     weekly = weekly_phi(hours)
     with np.errstate(divide="ignore", invalid="ignore"):
-        widened = np.where(np.isnan(weekly), phi(hours, DAY), weekly) * chance(len(ratio), Q)
+        widened = np.where(np.isnan(weekly), phi(hours, DAY), weekly)
         return {
             "rows": rows,
             "rows_then": rows_then,
             "psi": psi(share, then),
             "pearson": pearson(share, then),
-            "chance": widened * (1 / rows + 1 / rows_then),
+            "chance": widened * chance(len(ratio), ONCE_IN_A_HUNDRED_MILLION) * (1 / rows + 1 / rows_then),
+            "enough": np.maximum(5 * len(ratio) * widened, MIN_ROWS),
         }
 
 
@@ -152,7 +150,7 @@ def leaps(hours, ratio=RATIO):
     beyond = np.minimum(week["psi"], week["pearson"]) > week["chance"]
     changed = (earlier["psi"] > earlier["chance"]) & (earlier["psi"] > THRESHOLD)
     unmoved = (earlier["rows_then"] >= MIN_ROWS) & ~changed
-    enough = np.minimum(week["rows"], week["rows_then"]) >= MIN_ROWS
+    enough = np.minimum(week["rows"], week["rows_then"]) >= week["enough"]
     return enough & (week["psi"] > ALONE) & beyond & ~unmoved
 
 

@@ -17,7 +17,7 @@ from driftline.baseline import Baseline
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "detection.md"
 CLUSTERS = {1: "independent", 5: "clusters of 5", 20: "clusters of 20"}
-MONTHS = 200
+MONTHS = 100
 START = 15 * gate.DAY
 ROWS, REFERENCE, FEATURES = gate.HOURLY, 20_000, 10
 PEER_VERDICTS = Path(__file__).with_name("peer_verdicts.py")
