@@ -76,6 +76,12 @@ def _is_http_address(value: str) -> str:
     return value if value.startswith(f"{UNIX}/") and len(value) > len(UNIX) + 1 else _is_address(value)
 
 
+def _is_path(value: Path) -> Path:
+    if "\0" in str(value):
+        raise ValueError("holds a zero byte, which no path may")
+    return value
+
+
 def _is_number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{_shown(value)} is not a number")  # noqa: TRY004 - pydantic
@@ -114,6 +120,7 @@ def _shown(value: Any) -> str:
     return "nothing" if value is None else repr(value)
 
 
+File = Annotated[Path, AfterValidator(_is_path)]
 Duration = Annotated[float, BeforeValidator(_as_duration)]
 Address = Annotated[StrictStr, AfterValidator(_is_address)]
 HttpAddress = Annotated[StrictStr, AfterValidator(_is_http_address)]
@@ -132,9 +139,9 @@ class _Settings(BaseModel):
 class Tls(_Settings):
     """Files of the sidecar's certificate, and of the authority that signs its clients'."""
 
-    cert: Path
-    key: Path
-    client_ca: Path | None = None
+    cert: File
+    key: File
+    client_ca: File | None = None
 
 
 class Listen(_Settings):
@@ -144,7 +151,7 @@ class Listen(_Settings):
     http: HttpAddress | None = "127.0.0.1:4328"
     metrics: Address = "127.0.0.1:9477"
     tls: Tls | None = None
-    token_file: Path | None = None
+    token_file: File | None = None
     insecure: StrictBool = False
 
     @model_validator(mode="after")
@@ -178,7 +185,7 @@ def is_loopback(address: str) -> bool:
 class State(_Settings):
     """Where windows survive a restart, and how often they are written."""
 
-    path: Path = Path("state/")
+    path: File = Path("state/")
     every: Duration = 60.0
 
 
@@ -248,7 +255,7 @@ class Config(_Settings):
 
     environment: Annotated[StrictStr, Field(min_length=1, max_length=128)]
     listen: Listen = Listen()
-    baselines: list[Path] = [Path("baselines/")]
+    baselines: list[File] = [Path("baselines/")]
     state: State = State()
     windows: dict[StrictStr, Duration] = {"1h": 300.0, "24h": 3600.0, "7d": 21600.0, "30d": 86400.0}
     limits: Limits = Limits()

@@ -827,7 +827,7 @@ def test_what_is_no_file(tmp_path):
         ("", "cannot be read: Is a directory"),
         ("pipe", "is no file"),
         ("absent", "cannot be read: No such file"),
-        ("huge", "is larger than 67108864 bytes"),
+        ("huge", "is larger than 33554432 bytes"),
         ("binary", "not UTF-8"),
     ):
         (fault,) = faults_of(Baseline.load, tmp_path / name)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".baseline.json"
-MAX_FILE_BYTES = 64 << 20
+MAX_FILE_BYTES = 32 << 20
 FEW_ROWS = 1000
 
 

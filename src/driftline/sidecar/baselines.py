@@ -100,7 +100,8 @@ def fingerprint(paths: Sequence[Path]) -> frozenset[tuple[str, int, int]]:
     for path in found:
         try:
             status = path.stat()
-        except OSError:
-            continue
-        marks.add((str(path), status.st_mtime_ns, status.st_size))
+        except OSError:  # a link that leads nowhere is a change, too
+            marks.add((str(path), 0, -1))
+        else:
+            marks.add((str(path), status.st_mtime_ns, status.st_size))
     return frozenset(marks)
