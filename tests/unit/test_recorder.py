@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import signal
 import threading
 import time
 from pathlib import Path
@@ -391,6 +392,30 @@ def test_sidecar_killed(receiver):
     driftline.flush()
     receiver.close()
     assert [model(np.full((1, 1), value)).item() for value in range(50)] == [2 * value for value in range(50)]
+
+
+def test_a_signal_in_the_midst_of_a_call(receiver):
+    """A handler that predicts while its own thread is anywhere in driftline waits for nobody; all rows arrive."""
+    model = driftline.instrument(lambda row: row["a"], name="m", version="1")
+    interrupted = []
+
+    def handler(*_):
+        interrupted.append(model({"a": -1}))
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+    try:
+        at = 0
+        while at < 3000 or len(interrupted) < 50:
+            model({"a": at})
+            at += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert driftline.flush(10)
+    values = receiver.values("a")
+    assert sorted(value for value in values if value >= 0) == list(range(at))
+    assert 0 < values.count(-1) <= len(interrupted)  # inside the model's own call it counts as that call
 
 
 def test_threads(receiver):
