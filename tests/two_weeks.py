@@ -1,9 +1,9 @@
 """Two weeks of a fleet as Prometheus would have scraped them, from the sidecar's own exposition.
 
 Two sidecars on a clock that jumps half an hour at a time. ``fraud`` is served by both: its version 2.3.1
-comes on the tenth day, weekends have another ``channel``, from the last Sunday on ``amount`` and with it the
-score have moved, and for the last day a tenth of ``country`` is missing. ``churn`` has no baseline and no
-owner. ``wide`` has 300 features and has been there since yesterday.
+comes on the tenth day, on which eight calls of a thousand fail, weekends have another ``channel``, from the last
+Sunday on ``amount`` and with it the score have moved, and for the last day a tenth of ``country`` is missing.
+``churn`` has no baseline and no owner. ``wide`` has 300 features and has been there since yesterday.
 """
 
 from pathlib import Path
@@ -28,7 +28,13 @@ ANSWERS = ("approve", "decline")
 SETTINGS = """
 environment: prod
 models:
-  fraud: {owner: payments, tier: "1", silence: 1h, features: {channel: {thresholds: {psi: {P3: 0.2}}}}}
+  fraud:
+    owner: payments
+    tier: "1"
+    silence: 1h
+    confidence: 0.6
+    segments: {country: [de, fr]}
+    features: {channel: {thresholds: {psi: {P3: 0.2}}}}
   wide: {owner: research, tier: "3", silence: 2h}
 """
 
@@ -100,7 +106,8 @@ class Sidecar:
         weekend = int(now // DAY) % 7 in (2, 3)  # 1970 began on a Thursday
         size = int(250 * (1.5 + np.sin((now % DAY) / DAY * 2 * np.pi)) * (0.7 if weekend else 1.0))
         data = rows(size, rng, moved=0.8 * (now >= MOVED), weekend=weekend, missing=0.1 * (now >= MISSING))
-        errors = np.where(rng.random(size) < 0.004, 0, -1).astype(np.int8)
+        failing = 0.008 if RELEASE <= now < RELEASE + DAY else 0.0005
+        errors = np.where(rng.random(size) < failing, 0, -1).astype(np.int8)
         lost = (
             self.sequence % 50 == 49
         )  # one batch in fifty is lost on the way, one row in a thousand not sent

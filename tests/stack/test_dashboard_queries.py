@@ -8,9 +8,9 @@ import pytest
 
 import two_weeks
 from driftline.dashboards import DASHBOARDS
-from driftline.dashboards.queries import MOST, health, shifted, threshold, verdict
+from driftline.dashboards.queries import MOST, health, moved, threshold, verdict
 
-CHOSEN = {"environment": "prod", "model": "fraud", "version": ".+", "feature": "amount"}
+CHOSEN = {"environment": "prod", "model": "fraud", "version": ".+", "feature": "amount", "segment": ".+"}
 STEPS = {"__range": "14d", "__interval": "1h", "__rate_interval": "2h"}
 
 pytestmark = [pytest.mark.stack("prometheus", "promtool"), pytest.mark.timeout(300)]
@@ -79,7 +79,7 @@ def test_variable(fleet, name):
         asked = re.fullmatch(r"query_result\((.*)\)", query)[1]
         shown = [f"{{{key}={json.dumps(value)}}}" for ((key, value),) in fleet.series(asked, instant=True)]
         found = {re.search(variable["regex"].strip("/"), text)[1] for text in shown}
-    chosen = filled("$" + variable["name"], version="2.3.1")
+    chosen = filled("$" + variable["name"], version="2.3.1", segment="country=de")
     assert chosen in found
 
 
@@ -119,9 +119,9 @@ def test_verdict_reads_both_thresholds(fleet):
         dict(labels)["feature"]: value
         for labels, (value,) in fleet.series(filled(verdict()), instant=True).items()
     }
-    moved = {
+    told = {
         dict(labels)["feature"]: value
-        for labels, (value,) in fleet.series(filled(f"max by (feature) {shifted()}"), instant=True).items()
+        for labels, (value,) in fleet.series(filled(f"max by (feature) ({moved()})"), instant=True).items()
     }
     limits = [
         {
@@ -132,7 +132,7 @@ def test_verdict_reads_both_thresholds(fleet):
         }
         for p in ("P3", "P2")
     ]
-    expected = {name: sum(moved.get(name, 0) > limit[name] for limit in limits) for name in now}
+    expected = {name: sum(told.get(name, 0) > limit[name] for limit in limits) for name in now}
     assert now == expected
     assert set(now.values()) >= {0, 2}
 

@@ -44,7 +44,8 @@ def read_series(text):
 
 def known_series():
     exported = {series.name for series in vars(names).values() if isinstance(series, names.Series)}
-    of_histograms = {f"{names.PREDICTION_DURATION.name}_{part}" for part in ("bucket", "sum", "count")}
+    histograms = [series.name for series in names.MERGED_SERIES if series.kind == "histogram"]
+    of_histograms = {f"{name}_{part}" for name in histograms for part in ("bucket", "sum", "count")}
     return exported | of_histograms | OF_PROMETHEUS | {rule["record"] for rule in rules() if "record" in rule}
 
 

@@ -69,6 +69,14 @@ def dashboard(
                 regex='/feature="((?:[^"\\\\]|\\\\.)*)"/', sort=0,
             )
         )  # fmt: skip
+        variables.append(
+            _variable(
+                "segment",
+                "Segment",
+                f"label_values(driftline_segment_predictions_total{{{ONE}}}, segment)",
+                several=True,
+            )
+        )
     return {
         "uid": uid,
         "title": title,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from driftline.dashboards.dashboard import dashboard
 from driftline.dashboards.panels import (
     bins_over_time,
+    confidence,
     dependence,
     distribution,
     faults_of_feature,
@@ -14,6 +15,7 @@ from driftline.dashboards.panels import (
     psi_outputs,
     psi_references,
     scores_table,
+    segments_of_feature,
 )
 
 DASHBOARD = dashboard(
@@ -24,6 +26,7 @@ DASHBOARD = dashboard(
     (10, [(psi_heatmap.PANEL, 14), (psi_outputs.PANEL, 10)]),
     (9, [(psi_references.PANEL, 12), (distribution.PANEL, 12)]),
     (9, [(bins_over_time.PANEL, 12), (faults_of_feature.PANEL, 12)]),
+    (9, [(segments_of_feature.PANEL, 12), (confidence.PANEL, 12)]),
     (8, [(faults_table.PANEL, 10), (psi_of_sidecars.PANEL, 7), (dependence.PANEL, 7)]),
     about="feature",
     since="now-7d",

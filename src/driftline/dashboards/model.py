@@ -9,6 +9,7 @@ from driftline.dashboards.panels import (
     drifting_table,
     errors_now,
     features_drifting,
+    segments_table,
     silence_now,
     verdict_history,
     verdict_now,
@@ -32,7 +33,7 @@ DASHBOARD = dashboard(
     ),
     (9, [(drifting_table.PANEL, 12), (verdict_history.PANEL, 12)]),
     (8, [(volume_past_weeks.PANEL, 12), (alerts_history.PANEL, 12)]),
-    (7, [(versions_table.PANEL, 24)]),
+    (7, [(versions_table.PANEL, 14), (segments_table.PANEL, 10)]),
     about="model",
     since="now-30d",
 )

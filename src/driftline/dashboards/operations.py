@@ -5,6 +5,7 @@ from __future__ import annotations
 from driftline.dashboards.dashboard import dashboard
 from driftline.dashboards.panels import (
     alerts_by_priority,
+    budget_burn,
     duration_by_model,
     errors_by_model,
     refused,
@@ -25,7 +26,8 @@ DASHBOARD = dashboard(
     (8, [(volume_by_model.PANEL, 12), (silence_by_model.PANEL, 12)]),
     (8, [(errors_by_model.PANEL, 12), (duration_by_model.PANEL, 12)]),
     (8, [(rows_lost.PANEL, 12), (refused.PANEL, 12)]),
-    (7, [(requests_by_code.PANEL, 10), (sidecars_table.PANEL, 14)]),
+    (8, [(budget_burn.PANEL, 12), (requests_by_code.PANEL, 12)]),
+    (7, [(sidecars_table.PANEL, 24)]),
     about="fleet",
     since="now-24h",
 )

@@ -49,28 +49,21 @@ def of_threshold(window: str = "24h", model: str = ONE, more: str = VERSIONS) ->
     )
 
 
-def shifted(model: str = ONE, more: str = VERSIONS) -> str:
-    """Return the PSI of what ModelFeatureDrift compares with its threshold: beyond chance and the calendar."""
-    significant = "version_feature:driftline_feature_psi_significant:training"
-    return (
-        f"({significant}24h{{{model}{more}}}"
-        " unless on (environment, model, feature, binning)"
-        f" model_feature:driftline_feature_psi_unmoved:lastweek24h{{{model}}}"
-        f" or {psi('24h', model, more)}"
-        f" and ({significant}7d{{{model}{more}}} > {_SAME} {threshold('P3', model, more)}))"
-    )
+def moved(model: str = ONE, more: str = VERSIONS) -> str:
+    """Return the PSI of the features that ModelFeatureDrift tells of: beyond chance, the calendar and the threshold."""
+    series = f'version_feature:driftline_feature_psi_moved:training24h{{{model}{more}, priority="P3"}}'
+    return f"max by (environment, model, version, feature) ({series})"
 
 
 def verdict(model: str = ONE, more: str = VERSIONS) -> str:
     """Return 0 for a feature as in training, 1 above its P3 threshold, 2 above its P2 threshold.
 
-    The green, yellow and red of every dashboard: the alert's own expression, with the threshold series.
+    The green, yellow and red of every dashboard: what the alert reads, with the threshold series.
     """
-    moved = shifted(model, more)
+    told = moved(model, more)
     return (
         "max by (environment, model, version, feature) ("
-        f"({moved} > bool {_SAME} {threshold('P3', model, more)})"
-        f" + ({moved} > bool {_SAME} {threshold('P2', model, more)} or 0 * {moved})"
+        f"1 + ({told} > bool {_SAME} {threshold('P2', model, more)} or 0 * {told})"
         f" or 0 * {psi('24h', model, more)})"
     )
 
@@ -84,14 +77,20 @@ def furthest(scores: str, by: str = "feature", ranked: str = "", most: int = MOS
     return f"max by ({by}) ({scores}) and on ({by}) topk({most}, {highest})"
 
 
+def week(model: str = ONE, more: str = VERSIONS) -> str:
+    """Return the PSI over a week of versions that still answer: the week of one that left says nothing of now."""
+    return f"({psi('7d', model, more)} and {psi('24h', model, more)})"
+
+
+def firing(by: str, model: str) -> str:
+    """Return by *by* 1 where a ticket fires (P3, P4), 2 where a page does (P1, P2); nothing where nothing fires."""
+    alerts = f'ALERTS{{{model}, alertstate="firing", priority=~"%s"}}'
+    return f"max by ({by}) (2 * group by ({by}) ({alerts % 'P1|P2'}) or group by ({by}) ({alerts % 'P3|P4'}))"
+
+
 def health() -> str:
     """Return by model 0 where nothing fires, 1 where a ticket does (P3, P4), 2 where a page does (P1, P2).
 
     From the alerts that fire, not from the scores: a fleet of 100 models has 100 of these and 10,000 features.
     """
-    firing = f'ALERTS{{{FLEET}, alertstate="firing", priority=~"%s"}}'
-    return (
-        f"max by (model) (2 * group by (model) ({firing % 'P1|P2'})"
-        f" or group by (model) ({firing % 'P3|P4'})"
-        f" or 0 * group by (model) (model:driftline_model_owner:info{{{FLEET}}}))"
-    )
+    return f"({firing('model', FLEET)} or 0 * group by (model) (model:driftline_model_owner:info{{{FLEET}}}))"

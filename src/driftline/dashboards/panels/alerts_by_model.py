@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from driftline.dashboards.panel import mapped, ranged, states
-from driftline.dashboards.queries import FLEET, furthest
+from driftline.dashboards.panel import HEALTH, mapped, ranged, states
+from driftline.dashboards.queries import FLEET, firing, furthest
 
-_FIRING = f'count by (model, alertname) (ALERTS{{{FLEET}, alertstate="firing"}})'
+_COUNT = f'count by (model, alertname) (ALERTS{{{FLEET}, alertstate="firing"}})'
 
 PANEL = states(
     "Alerts over time",
-    "When which alert of which model fired: the 20 largest, by how many fired at once. What was done about them stands "
+    "When which alert of which model fired, yellow a ticket, red a page: the 20 largest, by how many fired at once. What was done about them stands "
     "in the tickets.",
-    ranged(furthest(f"{_FIRING} > bool 0", by="model, alertname", ranked=_FIRING), "{{model}} {{alertname}}"),
+    ranged(
+        furthest(firing("model, alertname", FLEET), by="model, alertname", ranked=_COUNT),
+        "{{model}} {{alertname}}",
+    ),
     runbook="alerts",
-    mappings=mapped({1: ("firing", "red")}),
+    mappings=mapped({value: HEALTH[value] for value in (1, 2)}),
 )

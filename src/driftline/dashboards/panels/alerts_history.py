@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from driftline.dashboards.panel import mapped, ranged, states
-from driftline.dashboards.queries import ONE
+from driftline.dashboards.panel import HEALTH, mapped, ranged, states
+from driftline.dashboards.queries import ONE, firing
 
 PANEL = states(
     "Alerts of this model",
-    "When each alert fired; drift of many features is one strip. An empty panel is good news as long as "
+    "When each alert fired, yellow a ticket, red a page; drift of many features is one strip. An empty panel is good news as long as "
     "DriftlineWatchdog fires.",
-    ranged(
-        f'count by (alertname, priority) (ALERTS{{{ONE}, alertstate="firing"}}) > bool 0',
-        "{{alertname}} {{priority}}",
-    ),
+    ranged(firing("alertname, priority", ONE), "{{alertname}} {{priority}}"),
     runbook="alerts",
-    mappings=mapped({1: ("firing", "red")}),
+    mappings=mapped({value: HEALTH[value] for value in (1, 2)}),
 )

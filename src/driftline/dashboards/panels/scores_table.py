@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from driftline.dashboards.panel import VERDICTS, field, mapped, rows, table, thresholds, to_feature
-from driftline.dashboards.queries import MOST, ONE, VERSIONS, of_threshold, psi, threshold, verdict
+from driftline.dashboards.queries import MOST, ONE, VERSIONS, of_threshold, psi, threshold, verdict, week
 
 _FIRST = f"topk({MOST}, max by (feature) ({of_threshold()}))"
 
@@ -19,7 +19,7 @@ PANEL = table(
     rows(_best(verdict())),
     rows(_best(psi("1h"))),
     rows(_best(psi("24h"))),
-    rows(_best(psi("7d"))),
+    rows(_best(week())),
     rows(_best(f"model_feature:driftline_feature_psi:lastweek24h{{{ONE}}}")),
     rows(_best(f"version_feature:driftline_feature_chance:training24h{{{ONE}{VERSIONS}}}")),
     rows(_best(threshold("P3"))),
