@@ -102,10 +102,10 @@ class Backfilled:
         except urllib.error.HTTPError as error:
             pytest.fail(f"{parameters}\n{error.read().decode()}")
 
-    def series(self, expr, *, instant):
-        """Return {labels: values} of *expr*, now or over the two weeks, as Grafana would ask."""
+    def series(self, expr, *, instant, at=two_weeks.END):
+        """Return {labels: values} of *expr*, at a moment or over the two weeks, as Grafana would ask."""
         if instant:
-            found = self.ask("query", query=expr, time=two_weeks.END)["result"]
+            found = self.ask("query", query=expr, time=at)["result"]
         else:
             found = self.ask("query_range", query=expr, start=two_weeks.START, end=two_weeks.END, step=3600)[
                 "result"

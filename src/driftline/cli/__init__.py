@@ -46,6 +46,9 @@ COMMANDS = {
     "report": Command(
         "driftline.cli.report", "write one page about a model, for a ticket or an audit", "report"
     ),
+    "kubernetes": Command(
+        "driftline.cli.kubernetes", "write what a cluster takes: sidecar, scrape, rules and dashboards", "sidecar"
+    ),
     "dashboards": Command("driftline.cli.dashboards", "write the Grafana dashboards as JSON, or push them to a Grafana", "grafana"),
     "annotate": Command(
         "driftline.cli.annotate", "mark on the dashboards what happened: a deployment, an incident, an event", "grafana"

@@ -254,7 +254,7 @@ def _drift(asking: Asking, borders: Mapping[str, Mapping[str, str]]) -> Part:
             [
                 Column("feature"), Column("verdict"), Column("PSI to training", number=True),
                 Column("ticket from", number=True), Column("PSI to last week", number=True),
-                Column("values", number=True), Column("drifting since"), Column("for", number=True),
+                Column("values", number=True), Column("drifting since", moment=True), Column("for", number=True),
             ],
             rows,
         ),
@@ -631,8 +631,8 @@ def _alerts(asking: Asking) -> Part:
         )  # fmt: skip
     table = Table(
         [
-            Column("priority"), Column("alert"), Column("at the end"), Column("about"), Column("first"),
-            Column("last"), Column("fired for", number=True),
+            Column("priority"), Column("alert"), Column("at the end"), Column("about"), Column("first", moment=True),
+            Column("last", moment=True), Column("fired for", number=True),
         ],
         rows,
     )  # fmt: skip
@@ -669,7 +669,7 @@ def _versions(asking: Asking) -> Part:
     table = Table(
         [
             Column("version"), Column("state"), Column("baseline"), Column("data set"), Column("deployment"),
-            Column("first in this period"), Column("last"), Column("predictions", number=True),
+            Column("first in this period", moment=True), Column("last", moment=True), Column("predictions", number=True),
         ],
         [
             (

@@ -39,10 +39,16 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The heading of a table's column; numbers stand to the right."""
+    """The heading of a table's column; numbers stand to the right, moments on one line."""
 
     heading: str
     number: bool = False
+    moment: bool = False
+
+    @property
+    def style(self) -> str:
+        """The class of its cells."""
+        return "number" if self.number else "moment" if self.moment else "text"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,162 @@
+"""``driftline kubernetes``: what it writes is what Kubernetes and the Prometheus operator take, and starts a sidecar."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from driftline import config
+from driftline.baseline import Baseline
+from driftline.cli import main
+from driftline.dashboards import DASHBOARDS
+from watched import baseline
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = """
+environment: prod
+listen: {grpc: "0.0.0.0:4327", http: "0.0.0.0:4328", metrics: "0.0.0.0:9477", insecure: true}
+models: {fraud: {owner: payments}}
+"""
+RULE = {"alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations"}
+DURATION = r"(\d+h)?(\d+m)?(\d+s)?"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "driftline.yaml").write_text(SETTINGS)
+    (tmp_path / "baselines").mkdir()
+    baseline().save(tmp_path / "baselines")
+    return tmp_path
+
+
+@pytest.fixture
+def written(folder, capsys):
+    """Return what is written, by kind and name."""
+    command = ["kubernetes", "--config", str(folder / "driftline.yaml"), "--image", "registry/driftline:1"]
+    assert main([*command, "--namespace", "ml", "--label", "release=prom"]) == 0
+    resources = list(yaml.safe_load_all(capsys.readouterr().out))
+    found = {(one["kind"], one["metadata"]["name"]): one for one in resources}
+    assert len(found) == len(resources), "a name twice would overwrite the first"
+    return found
+
+
+def test_every_resource_is_named_and_labelled(written):
+    """Names are Kubernetes' own form; all are in one namespace and carry what Prometheus selects by."""
+    for one in written.values():
+        meta = one["metadata"]
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", meta["name"])
+        assert meta["namespace"] == "ml"
+        assert meta["labels"]["release"] == "prom"
+        assert one["apiVersion"]
+
+
+def test_rules_are_the_shipped_ones(written):
+    """Every shipped rule is in a PrometheusRule, in the form of its definition: strings, durations, known fields."""
+    groups = [
+        g for (kind, _), one in written.items() if kind == "PrometheusRule" for g in one["spec"]["groups"]
+    ]
+    shipped = [
+        group
+        for file in ROOT.glob("alert-rules/*ing/*.yml")
+        for group in yaml.safe_load(file.read_text())["groups"]
+    ]
+    assert sorted(groups, key=lambda g: g["name"]) == sorted(shipped, key=lambda g: g["name"])
+    for group in groups:
+        assert set(group) <= {"name", "interval", "rules", "query_offset"}
+        assert re.fullmatch(DURATION, group["interval"])
+        for rule in group["rules"]:
+            assert set(rule) <= RULE
+            assert all(re.fullmatch(DURATION, rule[key]) for key in ("for", "keep_firing_for") if key in rule)
+            texts = [*rule.get("labels", {}).values(), *rule.get("annotations", {}).values(), rule["expr"]]
+            assert all(isinstance(text, str) for text in texts)
+
+
+def test_dashboards_are_all_there(written):
+    """Each dashboard is a ConfigMap of its own, with the label that Grafana's sidecar looks for."""
+    for uid, dashboard in DASHBOARDS.items():
+        one = written["ConfigMap", uid]
+        assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert json.loads(one["data"][f"{uid}.json"]) == dashboard
+
+
+def test_keys_of_config_maps(written):
+    """A ConfigMap takes no @ in a key, and baselines have one in their names; none is too large to be applied."""
+    for (kind, _), one in written.items():
+        if kind == "ConfigMap":
+            assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in one["data"])
+            assert sum(map(len, one["data"].values())) < 1 << 20
+
+
+def test_the_sidecar_finds_what_is_mounted(written, tmp_path_factory):
+    """Laid out as the container mounts it, the configuration is good and its baselines are found."""
+    root = tmp_path_factory.mktemp("container")
+    pod = written["StatefulSet", "driftline"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    for mount in container["volumeMounts"]:
+        there = root / mount["mountPath"].lstrip("/")
+        volume = volumes.get(mount["name"], {})
+        names = [volume["configMap"]["name"]] if "configMap" in volume else []
+        names += [source["configMap"]["name"] for source in volume.get("projected", {}).get("sources", ())]
+        data = {key: text for name in names for key, text in written["ConfigMap", name]["data"].items()}
+        if "subPath" in mount:
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_text(data[mount["subPath"]])
+        else:
+            there.mkdir(parents=True)
+            for key, text in data.items():
+                (there / key).write_text(text)
+    path = root / container["args"][-1].lstrip("/")
+    settings = config.load(path)
+    (file,) = settings.baselines[0].glob("*.json")
+    assert Baseline.load(file).id == baseline().id
+    assert settings.state.path.is_dir(), "the volume that may be written"
+
+
+def test_prometheus_finds_the_sidecar(written):
+    """The monitor selects the service, the service the pod; the job is the one DriftlineSidecarDown watches."""
+    service, pods = written["Service", "driftline"], written["StatefulSet", "driftline"]["spec"]["template"]
+    monitor = written["ServiceMonitor", "driftline"]["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert service["spec"]["selector"].items() <= pods["metadata"]["labels"].items()
+    (endpoint,) = monitor["endpoints"]
+    assert endpoint["honorLabels"] is True
+    ports = {port["name"]: port["containerPort"] for port in pods["spec"]["containers"][0]["ports"]}
+    assert ports == {"grpc": 4327, "http": 4328, "metrics": 9477}
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert pods["spec"]["securityContext"]["runAsNonRoot"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "says"),
+    [
+        (
+            "environment: prod",
+            [],
+            "driftline.yaml: listen.grpc: no other pod reaches 127.0.0.1, write 0.0.0.0",
+        ),
+        (
+            SETTINGS.replace("insecure: true", "token_file: t"),
+            [],
+            "listen: tls and token_file need your secrets mounted",
+        ),
+        (SETTINGS + "\nnope: 1", [], "nope: is no setting of this release"),
+        (SETTINGS, ["--label", "release"], '--label: "release" is no label'),
+    ],
+)
+def test_what_would_not_run_is_refused(folder, settings, options, says, capsys):
+    """What a pod could not do is said here, not found in its log."""
+    (folder / "driftline.yaml").write_text(settings)
+    assert main(["kubernetes", "--config", str(folder / "driftline.yaml"), "--image", "x", *options]) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert said.out == ""
+
+
+def test_a_baseline_that_cannot_be_read(folder, capsys):
+    """A broken baseline stops it, by name."""
+    (folder / "baselines" / "broken.json").write_text("{")
+    assert main(["kubernetes", "--config", str(folder / "driftline.yaml"), "--image", "x"]) == 2
+    assert "broken.json" in capsys.readouterr().err
