@@ -121,6 +121,8 @@ def test_what_else_happened(fleet):
     service = section(page, "Errors and duration")
     assert any(sentence.startswith("Errors: ValueError ") for sentence in service.says)
     assert any(sentence.startswith("The promise availability: ") for sentence in service.says)
+    segments = rows(page, "Segments")
+    assert [row["segment"] for row in segments] == ["country=de", "country=fr", "country=other"]
     assert {figure.title for figure in service.figures} == {"Duration of calls", "Predictions failed"}
     assert "did not arrive" in section(page, "What the sidecars saw").says[0]
     assert any(sentence.startswith("Version 2.3.1, baseline ") for sentence in page.says)

@@ -47,13 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         mark = _mark(arguments)
         done = annotate(Grafana(arguments.url, token), mark)
-    except ImportError as error:
-        print(
-            f"driftline annotate needs {error.name}: pip install 'driftline[grafana]', in an environment of its own,"
-            " for what comes with it replaces urllib3",
-            file=sys.stderr,
-        )
-        return 2
     except DriftlineError as error:
         print(error, file=sys.stderr)
         return 2

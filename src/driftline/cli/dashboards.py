@@ -73,13 +73,6 @@ def _push(arguments: argparse.Namespace) -> int:
         ):
             print(line)
             changed = True
-    except ImportError as error:
-        print(
-            f"driftline dashboards push needs {error.name}: pip install 'driftline[grafana]', in an environment"
-            " of its own, for what comes with it replaces urllib3",
-            file=sys.stderr,
-        )
-        return 2
     except DriftlineError as error:
         print(error, file=sys.stderr)
         return 2

@@ -24,8 +24,13 @@ class Grafana:
             raise GrafanaRefused(
                 f"{url} is no address of a Grafana, give one such as https://grafana.example.com"
             )
-        from grafana_client import GrafanaApi
-
+        try:
+            from grafana_client import GrafanaApi
+        except ImportError as error:
+            raise GrafanaRefused(
+                f"this needs {error.name}: pip install 'driftline[grafana]', in an environment of its own, for what"
+                " comes with it replaces urllib3"
+            ) from error
         self._url = url
         self._client = GrafanaApi.from_url(url.rstrip("/") + "/", credential=token, timeout=TIMEOUT).client
 

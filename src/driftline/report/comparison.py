@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from driftline.report import draw
 from driftline.report.page import Badge, Column, Page, Section, Table
-from driftline.report.words import listed, percent, score, whole
+from driftline.report.words import PSI, listed, percent, score, whole
 
 if TYPE_CHECKING:
     from driftline.compare import Comparison, Verdict
@@ -16,8 +16,7 @@ DRAWN = 12
 """Features that are drawn."""
 NOTES = (
     (
-        "PSI, the population stability index, says how far a distribution has moved: 0 is not at all, by rule of thumb 0.1 "
-        "moderately, 0.25 far. KS is the largest gap between the cumulated shares, W1 how far values moved on average, in "
+        f"{PSI} KS is the largest gap between the cumulated shares, W1 how far values moved on average, in "
         "standard deviations of what was expected; categories have neither."
     ),
     (

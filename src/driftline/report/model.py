@@ -13,7 +13,7 @@ from driftline import names
 from driftline.report import draw
 from driftline.report.page import Badge, Column, Figure, Page, Query, Section, Table
 from driftline.report.prometheus import Prometheus, PrometheusRefused, quoted
-from driftline.report.words import brief, lasting, listed, moment, percent, score, seconds, short, whole
+from driftline.report.words import PSI, brief, lasting, listed, moment, percent, score, seconds, short, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,8 +37,7 @@ SERIOUS: tuple[Tone, ...] = ("bad", "none", "warn", "good")
 RUNBOOKS = "https://github.com/driftline/driftline/tree/main/alert-rules/runbooks"
 NOTES = (
     (
-        "PSI, the population stability index, says how far a distribution has moved: 0 is not at all, by rule of thumb 0.1 "
-        "moderately, 0.25 far. A feature is called drifting only when its score is above its threshold, above what chance "
+        f"{PSI} A feature is called drifting only when its score is above its threshold, above what chance "
         "alone exceeds once in a million looks with dependent rows allowed for, and more than the calendar explains."
     ),
     (
@@ -147,6 +146,7 @@ def report(
         _faults(asking),
         _volume(asking),
         _service(asking),
+        *_segments(asking),
         _alerts(asking),
         _versions(asking),
         _heard(asking),
@@ -597,6 +597,35 @@ def _service(asking: Asking) -> Part:
     if says and slowest is not None:
         says = [f"{says[0][:-1]}; 99 % of the calls took at most {seconds(slowest)}."]
     return Part(Section("Errors and duration", text, table, figures, asking.asked()), says)
+
+
+def _segments(asking: Asking) -> list[Part]:
+    """Return the section about the declared segments, where there are any."""
+    of, text, by = asking.of, asking.period.text, ("segment",)
+    rose = f"sum by (segment) (increase({names.SEGMENT_PREDICTIONS.name}{{{of}}}[{text}]"
+    rows = asking.now("predictions in the period, by segment", f"{rose}))", *by)
+    before = asking.now(f"predictions in the {text} before, by segment", f"{rose} offset {text}))", *by)
+    failed = asking.now(
+        "rows that failed, by segment",
+        f"sum by (segment) (increase({names.SEGMENT_ERRORS.name}{{{of}}}[{text}]))",
+        *by,
+    )
+    queries = asking.asked()
+    order = sorted((key for key in rows if rows[key] >= 0.5), key=lambda key: -rows[key])
+    if not order:
+        return []
+    table = Table(
+        [
+            Column("segment"), Column("predictions", number=True), Column("period before", number=True),
+            Column("failed", number=True),
+        ],
+        [
+            (key[0], whole(rows[key]), whole(before[key]) if key in before else "", percent(failed.get(key, 0.0) / rows[key]))
+            for key in order[:MOST]
+        ],
+    )  # fmt: skip
+    more = [f"The {MOST} largest of {len(order)}."] if len(order) > MOST else []
+    return [Part(Section("Segments", more, table, (), queries))]
 
 
 # --- alerts, versions, losses -----------------------------------------------------------------

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SHORT = 22
+PSI = (
+    "PSI, the population stability index, says how far a distribution has moved: 0 is not at all, by rule of thumb 0.1 "
+    "moderately, 0.25 far."
+)
 
 
 def visible(text: str) -> str:
@@ -85,9 +89,11 @@ def brief(value: float) -> str:
 def seconds(value: float) -> str:
     """Return a duration of a call, to two digits.
 
-    >>> seconds(0.0183), seconds(0.25), seconds(1.25), seconds(75)
-    ('18 ms', '250 ms', '1.2 s', '75 s')
+    >>> seconds(0.0183), seconds(0.25), seconds(1.25), seconds(75), seconds(0)
+    ('18 ms', '250 ms', '1.2 s', '75 s', '0 s')
     """
+    if value == 0:
+        return "0 s"
     if abs(value) < 1:
         return f"{value * 1000:.{1 if abs(value) < 0.01 else 0}f} ms"
     return f"{value:.1f} s" if abs(value) < 10 else f"{value:.0f} s"
