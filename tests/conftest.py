@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import built
+import tested_with
 from driftline.cli import binaries
 
 
@@ -16,6 +17,12 @@ def needs(item):
         for marker in item.iter_markers("stack")
         for name in marker.kwargs.get("needs", marker.args or binaries.NAMES)
     }
+
+
+def pytest_configure(config):
+    """With DRIFTLINE_WRITE=1 docs/tested-with.md is renewed by what passes."""
+    if os.environ.get("DRIFTLINE_WRITE"):
+        config.pluginmanager.register(tested_with.Exercised(needs))
 
 
 def pytest_generate_tests(metafunc):

@@ -110,8 +110,11 @@ def test_the_oldest_pair_reads_and_sends_the_same(again, path):
 
 
 @pytest.mark.stack(needs=())
-def test_the_oldest_pair_sends_event_names(again):
+def test_the_oldest_pair_sends_event_names(again, oldest, record_property):
     """The event's name is sent by a class that has no field for it."""
     for sent, _, _ in again.values():
         for body in sent:
             assert b"driftline.prediction.batch" in base64.b64decode(body)
+    code = "from importlib.metadata import version as v; print(v('protobuf'), 'with opentelemetry-proto', v('opentelemetry-proto'))"
+    pair = subprocess.run([oldest, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    record_property("tested_with", ("protobuf, the oldest", pair))

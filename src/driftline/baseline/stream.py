@@ -49,7 +49,7 @@ def opened(data: Any) -> Iterator[Rows]:
     """
     if isinstance(data, str | Path):
         yield _of_files(Files(Path(data)))
-    elif isinstance(data, list | tuple | Iterator) or type(data).__name__ == "RecordBatchReader":
+    elif _is_batches(data):
         with tempfile.TemporaryDirectory(prefix="driftline-") as folder:
             yield _of_batches(data, Path(folder))
     else:
@@ -68,10 +68,14 @@ def tables(data: Any, columns: Sequence[str]) -> Iterator[Table]:
             yield from map(arrow_table, files.batches(columns))
         else:
             yield files.table()
-    elif isinstance(data, list | tuple | Iterator) or type(data).__name__ == "RecordBatchReader":
+    elif _is_batches(data):
         yield from (arrow_table(batch) for batch in _batches(data))
     else:
         yield open_table(data)
+
+
+def _is_batches(data: Any) -> bool:
+    return isinstance(data, list | tuple | Iterator) or type(data).__name__ == "RecordBatchReader"
 
 
 def _of_files(files: Files) -> Rows:
@@ -95,28 +99,33 @@ def _of_batches(data: Iterable[Any], folder: Path) -> Rows:
     """Hold what fits, else write it down: batches come only once, and are needed twice."""
     pa = pyarrow("batches")
     held: list[Any] = []
-    files = rows = 0
-
-    def write_down() -> None:
-        nonlocal files
-        for batch in held:
-            with pa.ipc.new_file(folder / f"{files:09d}.arrow", batch.schema) as file:
-                file.write_table(batch)
-            files += 1
-        held.clear()
-
-    for batch in _batches(data):
-        held.append(batch)
-        rows += batch.num_rows
-        if sum(one.nbytes for one in held) > HELD_BYTES or (files == 0 and rows > EXACT_ROWS):
-            write_down()
-    if files:
-        write_down()
-        return _of_files(Files(folder))
+    files = rows = size = 0
     try:
-        return Rows(arrow_table(pa.concat_tables(held or [pa.table({})], promote_options="permissive")))
+        for batch in _batches(data):
+            held.append(batch)
+            rows += batch.num_rows
+            size += batch.nbytes
+            if size > HELD_BYTES or (files == 0 and rows > EXACT_ROWS):
+                _write_down(held, folder / f"{files:09d}.arrow")
+                files, size = files + 1, 0
+        if not files:
+            return Rows(arrow_table(_joined(held or [pa.table({})])))
+        if held:
+            _write_down(held, folder / f"{files:09d}.arrow")
     except pa.ArrowException as error:
         raise BaselineError(f"the batches are not of one table: {error}") from error
+    return _of_files(Files(folder))
+
+
+def _joined(held: list[Any]) -> Any:
+    return pyarrow("batches").concat_tables(held, promote_options="permissive")
+
+
+def _write_down(held: list[Any], path: Path) -> None:
+    table = _joined(held)
+    with pyarrow("batches").ipc.new_file(path, table.schema) as file:
+        file.write_table(table)
+    held.clear()
 
 
 def _batches(data: Iterable[Any]) -> Iterator[Any]:
