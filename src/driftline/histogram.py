@@ -55,7 +55,12 @@ class Histogram:
 
 
 def count(
-    values: NDArray[np.floating[Any]], edges: NDArray[np.float64], low: float = -np.inf, high: float = np.inf
+    values: NDArray[np.floating[Any]],
+    edges: NDArray[np.float64],
+    low: float = -np.inf,
+    high: float = np.inf,
+    *,
+    exact: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Count finite *values* into the bins of *edges*, and sum them per bin, each cut to *low* and *high*.
 
@@ -65,7 +70,8 @@ def count(
     Few values are each sought among the edges; more are sorted, and the edges sought among them. Many are
     sorted too where that is fast. It is not on every machine: numpy 2.4 sorts 100,000 float64 in 4 ns a value
     on one and in 40 on another, and on such they are laid on a grid. All ways count alike; sums from
-    the grid are right to 7 digits, as many as a pane keeps.
+    the grid are right to 7 digits, as many as a pane keeps, and none is used where they must be *exact*: a
+    baseline's id may not hang on the machine.
 
     >>> count(np.array([3.0, 1.0, 2.0]), np.array([-np.inf, 2.0, np.inf]))
     (array([2, 1]), array([3., 3.]))
@@ -76,7 +82,7 @@ def count(
     bins = len(edges) - 1
     if not len(values):  # numpy forgets the weights of nothing
         return np.zeros(bins, np.int64), np.zeros(bins)
-    if len(values) >= MANY and -np.inf < low < high < np.inf and _grid_is_faster():
+    if not exact and len(values) >= MANY and -np.inf < low < high < np.inf and _grid_is_faster():
         found = _count_on_grid(values, edges, low, high)
         if found is not None:
             return found

@@ -107,14 +107,14 @@ class FeatureBaseline:
         """Where values are counted, and how that is folded."""
         return Bins(self.edges, self.categories, self.fold, self.bins)
 
-    def count(self, column: Column) -> Counts:
-        """Count *column*; training data and what is served are both read by this one function."""
+    def count(self, column: Column, *, exact: bool = False) -> Counts:
+        """Count *column*; training data, whose sums are *exact*, and what is served are read by this one function."""
         if self.kind in READ_AS_NUMBERS:
             found = READ_AS_NUMBERS[self.kind](column)
             # as float64: a Python float would be rounded to float32 before it is compared with such values
             low, high = np.float64(self.range[0]), np.float64(self.range[1])
             outside = len(found.values) - np.count_nonzero((found.values >= low) & (found.values <= high))
-            values, sums = histogram.count(found.values, self.edges, low, high)
+            values, sums = histogram.count(found.values, self.edges, low, high, exact=exact)
             faults = [found.missing, 0, found.wrong_type, outside]
         else:
             read = categories(column)

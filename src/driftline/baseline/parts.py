@@ -33,7 +33,7 @@ def counted(feature: FeatureBaseline, column: Column) -> FeatureBaseline:
     if feature.kind in READ_AS_NUMBERS:
         values = READ_AS_NUMBERS[feature.kind](column).values.astype(np.float64)
     mean, stddev = moments(values)
-    found = feature.count(column)
+    found = feature.count(column, exact=True)
     faults = dict(zip(names.FAULTS, found.faults.tolist(), strict=True))
     return replace(
         feature,
