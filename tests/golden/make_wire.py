@@ -271,6 +271,31 @@ def make():
             )
         ],
     )
+    counts = {"amount": packed(5, 1, 0, 0, 2, 2, 0, 7), "plan": packed(5, 0, 3, 0, 0, 4, 3)}
+    latency = {"@latency": packed(2, 0.004, *[NAN] * 9)}
+    histogram = {"event": "driftline.histogram.batch", "counts": counts, "baseline__id": "b7"}
+    write(
+        "counts",
+        request(
+            record(10, latency, **histogram),
+            record(10, None, **histogram),
+            record(10, latency, **histogram | {"baseline__id": None}),
+            record(10, latency, **histogram | {"counts": None}),
+            record(9, None, **histogram),
+            record(10, None, **histogram | {"counts": {"amount": packed(6, 0, 0, 0, 0, 10)}}),
+        ),
+        "Counts instead of values: missing, unseen, wrong type, out of range, then the bins; and what they may not be.",
+        batches=[
+            batch(
+                10,
+                columns,
+                baseline_id="b7",
+                counts={"amount": [1, 0, 0, 2, 2, 0, 7], "plan": [0, 3, 0, 0, 4, 3]},
+            )
+            for columns in ({"@latency": column("number", 0.004, *[None] * 9)}, {})
+        ],
+        rejected=["attribute", "counts", "counts", "counts"],
+    )
     good = {"x": [1.0, 2.0]}
     codes = {"x": packed(3, 0, 1)}
     bad = [

@@ -36,6 +36,8 @@ def read_batch(batch):
     said = {name: getattr(batch, name) for name in batch.__slots__ if name not in ("columns", "records")}
     if batch.stream is not None:
         said["stream"] = batch.stream.hex()
+    if batch.counts is not None:
+        said["counts"] = {name: counted.tolist() for name, counted in batch.counts.items()}
     said = {name: value for name, value in said.items() if value not in (None, {})}
     return said | {"columns": {name: read_column(column) for name, column in batch.columns.items()}}
 
@@ -54,6 +56,7 @@ def test_there_are_vectors():
     """Each form of the contract has a vector."""
     assert [path.name for path in REQUESTS] == [
         "arrays.request.bin",
+        "counts.request.bin",
         "flat.request.bin",
         "json.request.json",
         "packed.request.bin",
