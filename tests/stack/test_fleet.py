@@ -29,7 +29,14 @@ def settings(folder, *, every="60s", ports=None):
                 "baselines": ["baselines/"],
                 "state": {"path": "state/", "every": every},
                 "windows": {"1m": "5s", "24m": "1m"},
-                "models": {"fraud": {"owner": "payments", "tier": "1"}},
+                "models": {
+                    "fraud": {
+                        "owner": "payments",
+                        "tier": "1",
+                        "segments": {"plan": ["basic"]},
+                        "attribution": True,
+                    }
+                },
             }
         )
     )
@@ -96,10 +103,38 @@ def test_the_fleets_psi_is_that_of_all_rows(tmp_path):
         (fleet,) = [value for _, value in query(url, score)]
         assert fleet == pytest.approx(wanted, abs=0.01)
 
+        basic = rows["plan"].codes == 0
+        for segment, mine in (("basic", basic), ("other", ~basic)):
+            name = f'driftline_segment_feature_values_total{{segment="plan={segment}", feature="amount"}}'
+            bins = {labels["bin"]: count for labels, count in query(url, f"sum by (bin) ({name})")}
+            feature = built.features["amount"]
+            counts = feature.layout.coarse().folded(feature.count(rows["amount"][mine]).values)
+            assert [bins[bin_] for bin_ in sorted(bins)] == counts.tolist()
+        assert explained(url) == pytest.approx(explained_by_numpy(built, rows), rel=1e-6)
+
         own = 'driftline_sidecar_feature_drift{feature="amount", statistic="psi", window="1m"}'
         alone = [value for _, value in eventually(lambda: query(url, own))]
         assert len(alone) == 2
         assert abs(np.mean(alone) - wanted) > 0.2
+
+
+def explained(url):
+    """Return how much of the prediction the bins of amount explain, over all sidecars and since they started."""
+    of_bin, total = "sum by (bin) ({}) ", "sum({}) "
+    n, s = (f'driftline_feature_{part}_total{{feature="amount"}}' for part in ("scored_values", "score_sum"))
+    squares = total.format('driftline_feature_score_squares_total{feature="amount"}')
+    common = f"{total.format(s)} ^ 2 / {total.format(n)}"
+    ((_, share),) = query(
+        url, f"(sum({of_bin.format(s)} ^ 2 / {of_bin.format(n)}) - {common}) / ({squares} - {common})"
+    )
+    return share
+
+
+def explained_by_numpy(built, rows):
+    bins = np.searchsorted(built.features["amount"].layout.cuts, rows["amount"])
+    scores = np.clip(rows["@prediction"], *built.features["@prediction"].range)
+    means = np.bincount(bins, scores) / np.bincount(bins)
+    return np.average((means - scores.mean()) ** 2, weights=np.bincount(bins)) / scores.var()
 
 
 def batch_of(rows, mine):

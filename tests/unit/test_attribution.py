@@ -124,7 +124,7 @@ def test_only_rows_with_a_score_and_a_value_count(built):
     assert sum(watched.values(SUMS, feature="age").values()) <= 80
 
 
-def test_a_regressions_prediction_is_its_score():
+def test_a_regressions_prediction_is_its_score(caplog):
     """Without @score a numeric prediction is attributed; nothing is where there is neither, or nobody asked."""
     watched = watch(baseline(), batch(500), settings=SETTINGS)
     assert sum(watched.values(VALUES, feature="amount").values()) == 500
@@ -133,6 +133,7 @@ def test_a_regressions_prediction_is_its_score():
         bare = Baseline.build({"amount": np.arange(500.0) % 37}, model="fraud", version="1")
         silent = watch(bare if settings == SETTINGS else baseline(), batch(500), settings=settings)
         assert not [name for name, _ in silent.scrape() if name in (VALUES, SUMS, SQUARES)]
+    assert ["nothing to attribute" in record.getMessage() for record in caplog.records].count(True) == 1
 
 
 def test_the_price_is_known(built):

@@ -317,6 +317,12 @@ class Monitor:
             layout = self._layout(baseline, model.settings)
             track = Track(layout, self.config.windows, model.settings, model.segments, now)
             model.tracks[baseline.id] = track
+            if model.settings.attribution and track.attribution.score is None:
+                logger.warning(
+                    "model %s, version %s: nothing to attribute, its baseline has no score and no number as "
+                    "prediction; build it with --score or --prediction",
+                    model.name, model.version,
+                )  # fmt: skip
             model.schema.expect(name for name in layout.names if not name.startswith("@"))
             model.task = baseline.task or model.task
             if baseline.task == "classification" and any(
