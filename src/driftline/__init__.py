@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from driftline.instrumentation.configure import configure
+from driftline.instrumentation.embedding import Embedding
 from driftline.instrumentation.models import instrument, uninstrument
 from driftline.instrumentation.observe import observe
 from driftline.instrumentation.process import flush, shutdown
@@ -12,7 +13,7 @@ from driftline.instrumentation.process import flush, shutdown
 if TYPE_CHECKING:
     from driftline.baseline import Baseline
 
-__all__ = ["Baseline", "configure", "flush", "instrument", "observe", "shutdown", "uninstrument"]
+__all__ = ["Baseline", "Embedding", "configure", "flush", "instrument", "observe", "shutdown", "uninstrument"]
 
 
 def __getattr__(name: str) -> Any:

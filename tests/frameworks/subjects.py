@@ -204,10 +204,10 @@ def logistic(target=Y):
     return LogisticRegression().fit(X, target)
 
 
-def linear():
+def linear(target=X[:, 0]):
     from sklearn.linear_model import LinearRegression
 
-    return LinearRegression().fit(X, X[:, 0])
+    return LinearRegression().fit(X, target)
 
 
 def pipeline():
@@ -270,6 +270,13 @@ SKLEARN = {
         lambda: logistic(Y3), predict_proba, BY_CLASS, task="classification"
     ),
     "LinearRegression": Subject(linear, predict, PREDICTION, task="regression"),
+    "LinearRegression of two steps": Subject(
+        lambda: linear(np.stack([X[:, 0], X[:, 1]], 1)),
+        predict,
+        {"@score.h1": lambda result: result[:, 0], "@score.h7": lambda result: result[:, 1]},
+        given={"task": "forecasting", "classes": ["h1", "h7"]},
+        task="forecasting",
+    ),
     "Pipeline": Subject(pipeline, predict, PREDICTION, task="classification"),
     "Pipeline of a frame": Subject(
         named_pipeline, predict_proba, BINARY, features=frame, columns=NAMES, task="classification"

@@ -17,7 +17,7 @@ import pytest
 
 from driftline.instrumentation.frameworks import FRAMEWORKS
 from frameworks.environments import ENVIRONMENTS
-from frameworks.subjects import INSTALLED
+from frameworks.subjects import INSTALLED, REQUIRED
 from otlp_receiver import Receiver
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,8 @@ BEGIN, END = (
 
 SENT = {
     "functions": {"amount", "country", "@prediction"},
+    "embeddings": {"text.norm", "text.distance", "@prediction"},
+    "forecasts": {"@score.h1", "@score.h7", "stock", "@segment", "@prediction"},
     "sklearn": {"sepal length (cm)", "@prediction", "@score.setosa", "@score.virginica"},
     "xgboost": {"amount", "age", "@score"},
     "lightgbm": {"area", "age", "@prediction"},
@@ -44,6 +46,9 @@ SENT = {
 def pins(framework):
     (found,) = [environment[framework] for environment in ENVIRONMENTS.values() if framework in environment]
     return found
+
+
+OTHERS = ("functions", "embeddings", "forecasts")
 
 
 def section(framework):
@@ -61,7 +66,9 @@ def test_the_page_says_what_is_tested():
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    made = "\n\n".join([*map(section, sorted(FRAMEWORKS)), f"### Functions\n\n{example('functions')}"])
+    made = "\n\n".join(
+        [*map(section, sorted(FRAMEWORKS)), *(f"### {name}\n\n{example(name)}" for name in OTHERS)]
+    )
     wanted = f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
     if os.environ.get("DRIFTLINE_WRITE"):
         PAGE.write_text(wanted)
@@ -70,7 +77,7 @@ def test_the_page_says_what_is_tested():
 
 def test_every_framework_has_an_example():
     """What is in the table of frameworks is on the page, and nothing else."""
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*FRAMEWORKS, "functions"} == SENT.keys()
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*FRAMEWORKS, *OTHERS} == SENT.keys()
 
 
 @pytest.mark.skipif(
@@ -84,7 +91,7 @@ def test_the_versions_are_installed(framework):
         assert version(name) == wanted
 
 
-@pytest.mark.parametrize("name", ["functions", *INSTALLED])
+@pytest.mark.parametrize("name", [*(() if REQUIRED else OTHERS), *INSTALLED])
 def test_examples(name):
     """The example runs as it stands, and what it says is sent arrives."""
     with Receiver() as receiver:

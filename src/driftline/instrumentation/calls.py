@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from types import TracebackType
 
+    from driftline.instrumentation.embedding import Embedding
     from driftline.instrumentation.recorder import Call, Recorder
 
 
@@ -28,12 +29,14 @@ class Watch:
         method: Reads them.
         owner: Knows the features' names and the classes; None where the model itself does.
         model: Whose method it is; None where the model is the first argument.
+        embedding: Measures features that are vectors.
     """
 
     recorder: Recorder
     method: Method
     owner: Any = None
     model: Any = None
+    embedding: Embedding | None = None
 
     def asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
         """Return the call with *args* and *kwargs*."""
@@ -46,6 +49,8 @@ class Watch:
         """Return the call to record; None where it serves nobody."""
         try:
             features = self.method.features(asked)
+            if self.embedding is not None and features is not NOBODY:
+                features = self.embedding.read(features)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
             problem("features", f"features of {self.recorder.key[0]} are not sent", error)
             features = Unread()

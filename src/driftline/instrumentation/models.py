@@ -20,7 +20,9 @@ from driftline.instrumentation.recorder import Known, Recorder, recorder_for
 from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from driftline.instrumentation.embedding import Embedding
 
 M = TypeVar("M")
 
@@ -35,6 +37,7 @@ def instrument(
     task: str | None = None,
     feature_names: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
+    embedding: Embedding | None = None,
     allow: Collection[str] | None = None,
     ignore: Collection[str] = (),
     hashed: Collection[str] = (),
@@ -60,6 +63,7 @@ def instrument(
         task: classification, regression, ranking, forecasting or generation; many models know their own.
         feature_names: Names for the columns of arrays and tensors, which have none.
         classes: Names for scores, in their order, where the model does not know its classes.
+        embedding: What is watched of features that are vectors, in the place of a feature a dimension.
         allow: Features that may leave the process, as names or patterns such as ``"amount_*"``; None for all.
         ignore: Features that may not.
         hashed: Features that may as a hash only.
@@ -94,7 +98,10 @@ def instrument(
             _first(feature_names, reading.columns, getattr(model, "feature_names_in_", None)),
             _first(classes, reading.classes, getattr(model, "classes_", None)),
         )
-    return cast("M", _watch(model, reading, recorder, owner))
+    watches = {
+        method: Watch(recorder, read, owner, embedding=embedding) for method, read in reading.serves.items()
+    }
+    return cast("M", _watched(model, recorder, watches, reading.trains))
 
 
 def uninstrument(model: M) -> M:
@@ -147,13 +154,13 @@ def _of_object(model: Any) -> Reading | None:
     return None
 
 
-def _watch(model: Any, reading: Reading, recorder: Recorder, owner: Any) -> Any:
+def _watched(model: Any, recorder: Recorder, watches: Mapping[str, Watch], trains: Collection[str]) -> Any:
     """Give *model* a class of its own in which the methods that serve are recorded, or else a proxy."""
-    kind = type(model)
-    methods = {*reading.serves, *reading.trains}
+    methods = {*watches, *trains}
     if methods.isdisjoint(getattr(model, "__dict__", ())):  # else they are attributes of this one object
         try:
-            object.__setattr__(model, "__class__", _watched_class(kind, reading, recorder, owner))
+            exchanged = _watched_class(type(model), recorder, watches, trains)
+            object.__setattr__(model, "__class__", exchanged)
         except TypeError:  # a class written in C, or one that refuses to be subclassed
             pass
         else:
@@ -162,27 +169,26 @@ def _watch(model: Any, reading: Reading, recorder: Recorder, owner: Any) -> Any:
     for name in methods:
         # a function's __call__ does not say that it is a coroutine function; the function does
         original = model if name == "__call__" else getattr(model, name, None)
-        if original is not None:
-            watch = _watch_of(reading, name, recorder, owner, getattr(model, "__self__", model))
-            calls[name] = recorded(original, watch) if watch else silent(original, recorder)
+        if name in watches and original is not None:
+            watch = replace(watches[name], model=getattr(model, "__self__", model))
+            calls[name] = recorded(original, watch)
+        elif original is not None:
+            calls[name] = silent(original, recorder)
     return proxy(model, calls)
 
 
-def _watch_of(reading: Reading, name: str, recorder: Recorder, owner: Any, model: Any = None) -> Watch | None:
-    method = reading.serves.get(name)
-    return None if method is None else Watch(recorder, method, owner, model)
-
-
-def _watched_class(kind: type[Any], reading: Reading, recorder: Recorder, owner: Any) -> type[Any]:
+def _watched_class(
+    kind: type[Any], recorder: Recorder, watches: Mapping[str, Watch], trains: Collection[str]
+) -> type[Any]:
     members: dict[str, Any] = {"__slots__": (), "__driftline_plain__": kind, "__doc__": kind.__doc__}
     members |= {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
     members["__reduce_ex__"] = _reduce_ex
     members |= {name: _plain_duplicate(name) for name in ("__copy__", "__deepcopy__") if hasattr(kind, name)}
     if hasattr(kind, "get_params"):
         members["__sklearn_clone__"] = _clone
-    for name in (*reading.serves, *reading.trains):
+    for name in (*watches, *trains):
         original = inspect.getattr_static(kind, name, None)
-        watch = _watch_of(reading, name, recorder, owner)
+        watch = watches.get(name)
         if inspect.isfunction(original):
             members[name] = recorded(original, watch) if watch else silent(original, recorder)
         elif original is not None:

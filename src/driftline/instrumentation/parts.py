@@ -93,6 +93,36 @@ class Matrix:
         )
 
 
+class Opaque(Matrix):
+    """A table of a library's own, read by its own functions, a few rows at a time."""
+
+    __slots__ = ("_take", "_width")
+
+    def __init__(
+        self,
+        columns: Sequence[str] | None,
+        shape: tuple[int, int],
+        take: Callable[[Kept], NDArray[Any]],
+    ) -> None:
+        self.rows, self._width = shape
+        self.names = tuple(columns) if columns and len(columns) == self._width else None
+        self._take = take
+
+    @property
+    def row_bytes(self) -> int:
+        return 4 * self._width
+
+    def only(self, wanted: Wanted) -> Opaque:
+        columns = self.names or unnamed(self._width)
+        at = [number for number, name in enumerate(columns) if wanted(name)]
+        return Opaque(
+            [columns[number] for number in at], (self.rows, len(at)), lambda kept: self._take(kept)[:, at]
+        )
+
+    def own(self, kept: Kept) -> None:
+        self.values = self._take(kept)
+
+
 class Row:
     """One row, a dictionary: the commonest call of a service."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from driftline.instrumentation.frameworks import estimator
-from driftline.instrumentation.frameworks.reading import Asked, Method, Opaque, Outputs, Reading, scored, told
+from driftline.instrumentation.frameworks.reading import Asked, Method, Outputs, Reading, scored, told
+from driftline.instrumentation.parts import Opaque
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

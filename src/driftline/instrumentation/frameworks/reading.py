@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from driftline.instrumentation.inputs import as_array
-from driftline.instrumentation.parts import Matrix, Unreadable, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from driftline.instrumentation.parts import Kept, Wanted
 
 
 class Asked(NamedTuple):
@@ -94,9 +89,14 @@ class Reading:
     classes: Sequence[Any] | None = None
 
 
-def predicted(asked: Asked, result: Any) -> Outputs:  # noqa: ARG001 - the form of every reader of outputs
-    """Return one prediction a row; the first of several things returned, such as mean and deviation."""
-    return Outputs(prediction=result[0] if isinstance(result, tuple) and result else result)
+def predicted(asked: Asked, result: Any) -> Outputs:
+    """Return one prediction a row; the first of several things returned, such as mean and deviation.
+
+    Several numbers a row that are no classes, such as the steps of a forecast, are scores by name.
+    """
+    prediction = result[0] if isinstance(result, tuple) and result else result
+    several = getattr(prediction, "ndim", 1) == 2 and asked.task in ("regression", "forecasting", "ranking")
+    return told(asked, prediction) if several else Outputs(prediction=prediction)
 
 
 def scored(asked: Asked, result: Any) -> Outputs:  # noqa: ARG001 - the form of every reader of outputs
@@ -127,39 +127,4 @@ def table(columns: Mapping[str, Any]) -> Any:
     if len(columns) == 1:
         return next(iter(columns.values()))
     values = {name: as_array(value) for name, value in columns.items()}
-    if not all(value.ndim <= 2 and value.size == len(value) for value in values.values()):
-        raise Unreadable("several inputs, not all of them of one column, are no table")
-    return {name: value.reshape(-1) for name, value in values.items()}
-
-
-class Opaque(Matrix):
-    """A table of a library's own, read by its own functions, a few rows at a time."""
-
-    __slots__ = ("_take", "_width")
-
-    def __init__(
-        self,
-        columns: Sequence[str] | None,
-        shape: tuple[int, int],
-        take: Callable[[Kept], NDArray[Any]],
-    ) -> None:
-        self.rows, self._width = shape
-        self.names = tuple(columns) if columns and len(columns) == self._width else None
-        self._take = take
-
-    @property
-    def row_bytes(self) -> int:
-        """The library keeps its values as float32."""
-        return 4 * self._width
-
-    def only(self, wanted: Wanted) -> Opaque:
-        """Return the columns with a name that is *wanted*."""
-        columns = self.names or unnamed(self._width)
-        at = [number for number, name in enumerate(columns) if wanted(name)]
-        return Opaque(
-            [columns[number] for number in at], (self.rows, len(at)), lambda kept: self._take(kept)[:, at]
-        )
-
-    def own(self, kept: Kept) -> None:
-        """Copy the *kept* rows, absent values as NaN."""
-        self.values = self._take(kept)
+    return {name: value.reshape(-1) if value.size == len(value) else value for name, value in values.items()}

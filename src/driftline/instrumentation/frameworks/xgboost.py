@@ -12,11 +12,11 @@ from driftline.instrumentation.frameworks.reading import (
     NOBODY,
     Asked,
     Method,
-    Opaque,
     Outputs,
     Reading,
     told,
 )
+from driftline.instrumentation.parts import Opaque
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
