@@ -27,7 +27,7 @@ HEAD = """\
 
 Written by the tests: with `DRIFTLINE_WRITE=1` a run puts in what it exercised and passed on, so nothing is in the
 table that did not run. *Floor* is what Debian 12 has, *latest* what `make stack` builds, pinned in
-`tests/versions.toml`.
+`tests/versions.toml`. The frameworks of models have [a page of their own](frameworks.md).
 
 | what | version | by |
 | --- | --- | --- |

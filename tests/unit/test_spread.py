@@ -141,6 +141,13 @@ def test_what_was_asked_wrongly(options, said, baseline, recent, tmp_path, capsy
     assert said in capsys.readouterr().err
 
 
+def test_windows_of_nothing(baseline, tmp_path, capsys):
+    """How recent rows are cut means nothing without such rows, which is said."""
+    path = baseline.save(tmp_path / "b.json")
+    assert main(["baseline", "check", str(path), "--time", "at"]) == 2
+    assert "give them: --against DATA" in capsys.readouterr().err
+
+
 def test_data_of_another_model(baseline, tmp_path):
     """Data without any of the features is refused."""
     path = tmp_path / "x.csv"

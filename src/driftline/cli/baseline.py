@@ -280,6 +280,8 @@ def _row(feature: FeatureBaseline) -> tuple[str, ...]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if arguments.against is None and (arguments.time or arguments.window_rows):
+        raise BaselineError("--time and --window-rows say how recent rows are cut; give them: --against DATA")
     code = 0
     sound: dict[tuple[str, str], Path] = {}
     for path in arguments.files:
