@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from driftline.errors import ConfigurationError
 from driftline.instrumentation.calls import Watch, recorded, silent
 from driftline.instrumentation.frameworks import FRAMEWORKS, estimator
-from driftline.instrumentation.frameworks.reading import Method, Outputs, Reading
+from driftline.instrumentation.frameworks.reading import CALLED, Reading
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.proxy import Proxy, plain, proxy
 from driftline.instrumentation.recorder import Known, Recorder, recorder_for
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
-_CALLED = Reading(serves={"__call__": Method(lambda _, result: Outputs(prediction=result))})
+_CALLED = Reading(serves={"__call__": CALLED})
 
 
 def instrument(

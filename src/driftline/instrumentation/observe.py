@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 from driftline.instrumentation.calls import Watch, recorded
-from driftline.instrumentation.frameworks.reading import Method, Outputs
+from driftline.instrumentation.frameworks.reading import CALLED
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.problems import problem
 from driftline.instrumentation.recorder import Call, Known, Recorder, recorder_for
@@ -33,9 +33,8 @@ class Observed(Call):
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return *function* with each of its calls recorded; its first argument is the features."""
-        method = Method(lambda _, result: Outputs(prediction=result))
-        recorder = self.recorder.saying(self.said)
-        return recorded(function, Watch(recorder, method, self.owner, function))
+        watch = Watch(self.recorder.saying(self.said), CALLED, self.owner, function)
+        return recorded(function, watch)
 
 
 class _Unrecorded(Observed):

@@ -70,6 +70,15 @@ class Method(NamedTuple):
     features: Callable[[Asked], Any] = first
 
 
+def returned(asked: Asked, result: Any) -> Outputs:  # noqa: ARG001 - the form of every reader of outputs
+    """Return what a function returned as its prediction."""
+    return Outputs(prediction=result)
+
+
+CALLED = Method(returned)
+"""How a function of the features is read: nothing is asked of a model."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """How the calls of one model are read.
