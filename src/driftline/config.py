@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from pathlib import Path
@@ -388,7 +389,7 @@ def _fault(item: Any) -> str:
     kind, value = item["type"], item["input"]
     remedies = {
         "missing": "is required",
-        "extra_forbidden": "is no setting of this release",
+        "extra_forbidden": f"is no setting of this release{_similar(where)}",
         "string_type": f"{_shown(value)} is not text, put it in quotes",
         "bool_type": f"{_shown(value)} is neither true nor false",
         "int_type": f"{_shown(value)} is not a whole number",
@@ -402,6 +403,13 @@ def _fault(item: Any) -> str:
     }
     text = remedies.get(kind) or item["msg"].removeprefix("Value error, ")
     return f"{where}: {text}" if where else text
+
+
+def _similar(where: str) -> str:
+    key = where.rpartition(".")[2]
+    known = {name for kind in _Settings.__subclasses__() for name in kind.model_fields}
+    found = difflib.get_close_matches(key, sorted(known), 1)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _anchored(config: Config, folder: Path) -> Config:

@@ -204,7 +204,10 @@ def test_a_version_that_gets_its_baseline_later_is_watched_for_silence(built, ca
     watched.monitor.observe(batch(5))
     watched.monitor.observe(batch(5))
     assert [r.getMessage() for r in caplog.records if "learning" in r.getMessage()] == [
-        "model fraud, version 1 has no baseline and is learning; there is none for this model"
+        (
+            "model fraud, version 1 has no baseline and is learning; there is none for this model; "
+            "make one with driftline baseline build, or capture, where baselines: points to"
+        )
     ]
     assert watched.values("driftline_model_silence_threshold_seconds") == {}
     watched.monitor.reload(Baselines([(Path("a"), built)]))

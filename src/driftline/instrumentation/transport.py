@@ -10,7 +10,11 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceResponse,
+)
 
 if TYPE_CHECKING:
     from driftline.instrumentation.settings import Settings
@@ -60,7 +64,7 @@ class Transport:
         except Exception as error:  # noqa: BLE001 - what is no fault of the network is not mended by trying again
             self.close()
             retry = isinstance(error, OSError | http.client.HTTPException)
-            return Answer(delivered=False, retry=retry, text=f"{type(error).__name__}: {error}")
+            return Answer(delivered=False, retry=retry, text=_told(error))
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._url.hostname or "", self._url.port
@@ -117,12 +121,30 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     return body
 
 
+def _told(error: Exception) -> str:
+    """Return what went wrong, and the remedy of the commonest mistakes."""
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+        return f"{error.strerror}: is the sidecar running there? DRIFTLINE_ENDPOINT says where to"
+    if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        return "it speaks no TLS; is the address http:// instead of https://?"
+    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
+        return "it speaks no HTTP/1.1; is that the gRPC port? OTLP over HTTP is on 4328 unless it was changed"
+    return f"{type(error).__name__}: {error}"
+
+
+def _status_text(body: bytes) -> str:
+    try:  # a google.rpc.Status; the type is not ours to load, and this one has the same two fields
+        return ExportLogsPartialSuccess.FromString(body).error_message or "no reason given"
+    except DecodeError:
+        return repr(body[:200].decode(errors="replace"))
+
+
 def _meaning(status: int, body: bytes, retry_after: str | None) -> Answer:
     if status in RETRIED:
         after = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
         return Answer(delivered=False, retry=True, after=after, text=f"HTTP {status}")
     if not 200 <= status < 300:
-        return Answer(delivered=False, text=f"HTTP {status}: {body[:200]!r}")
+        return Answer(delivered=False, text=f"HTTP {status}: {_status_text(body)}")
     said = ExportLogsServiceResponse.FromString(body).partial_success
     if said.rejected_log_records:
         return Answer(delivered=False, text=said.error_message)

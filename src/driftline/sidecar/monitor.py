@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ class Track:
         self.fresh = layout.empty()
         self.pieces = Pieces(layout.bins)
         self.since = now
+        self.told = False  # whether the log has a hint about its columns
         self.windows = {
             name: Window(parse_duration(name), pane, self.fresh, now) for name, pane in windows.items()
         }
@@ -261,6 +263,9 @@ class Monitor:
                     track.pieces.close(track.layout.folded(track.totals.values), now)
                 if batch.task and expected and batch.task != expected:
                     model.task_differs += 1
+                if not track.told and batch.counts is None:
+                    track.told = True
+                    changed += _hint(track, seen)
                 model.undeclared_values += rows * len(inputs.keys() - set(known) - not_watched)
             else:
                 self._learn(model, inputs)
@@ -299,6 +304,7 @@ class Monitor:
         if self._baselines.find(name, version) is None:
             known = sorted(baseline.version for baseline in self._baselines.all if baseline.model == name)
             there = f"there are some for {', '.join(known)}" if known else "there is none for this model"
+            there += "; make one with driftline baseline build, or capture, where baselines: points to"
             logger.warning("model %s, version %s has no baseline and is learning; %s", name, version, there)
 
     def _add_model(self, name: str, version: str, *, declared: bool, wall: float) -> ModelVersion:
@@ -512,6 +518,22 @@ def _failures(column: Column | None) -> tuple[NDArray[np.intp], dict[str, int]]:
     kinds = {text: count for text, count in zip(found.texts, occurs, strict=True) if text and count}
     empty = found.texts.index("") if "" in found.texts else -1
     return rows[found.codes != empty], kinds
+
+
+def _hint(track: Track, inputs: Mapping[str, Column]) -> list[str]:
+    """Return what may be wrong where other columns arrive than the baseline has: it looks like drift.
+
+    The names that only the sender knows are not said; they may be anything.
+    """
+    expected = {name for name in track.layout.names if not name.startswith("@")}
+    unknown, absent = inputs.keys() - expected, expected - inputs.keys()
+    if not unknown or not absent:
+        return []
+    if absent == expected and all(re.fullmatch("x[0-9]+", name) for name in unknown):
+        return [
+            "its columns come without names (x0, x1, ...) and match none: send a DataFrame or dictionaries"
+        ]
+    return [f"{len(unknown)} columns that arrive are not in its baseline: are the names right?"]
 
 
 def _add_errors(model: ModelVersion, errors: Mapping[str, int], total: int | None) -> None:
