@@ -1,11 +1,18 @@
 """Segments are counted beside the whole: each row in one of every declared attribute's, no more series than said."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import strategies
 from driftline.baseline import Baseline
 from driftline.columns import Coded
+from driftline.drift import Layout
 from driftline.sidecar.baselines import Baselines
+from driftline.sidecar.segments import SegmentLayout, Segments
 from driftline.wire import Batch
 from watched import Watched, baseline, batch, columns, select, table
 
@@ -42,28 +49,38 @@ def test_segments_add_up_to_the_whole(built):
     watched.monitor.observe(
         Batch(model="fraud", version="1", rows=900, columns={**rows, "@segment": COUNTRIES, "@error": failed})
     )
-    for attribute, labels in (("plan", ("basic", "pro", "other")), ("country", ("de", "fr", "other"))):
-        for feature, plain in built.features.items():
-            wanted = plain.count(
-                rows[feature] if feature != "@prediction" else rows[feature][failed.codes < 0]
-            )
-            found = [
-                [
-                    total(watched, name, feature=feature, segment=f"{attribute}={value}", **more)
-                    for value in labels
-                ]
-                for name, more in ((VALUES, {}), *((FAULTS, {"fault": fault}) for fault in plain.faults))
-            ]
-            assert sum(found[0]) == wanted.values.sum()
-            named = dict(
-                zip(("missing", "unseen", "wrong_type", "out_of_range"), wanted.faults.tolist(), strict=True)
-            )
-            assert [sum(counts) for counts in found[1:]] == [named[fault] for fault in plain.faults]
-        for name, count in (
-            ("driftline_segment_predictions_total", 900),
-            ("driftline_segment_prediction_errors_total", 100),
-        ):
-            assert sum(total(watched, name, segment=f"{attribute}={value}") for value in labels) == count
+    watched.scrape()
+    found = watched.scrape()
+    for attribute in ("plan", "country"):
+        for name in ("feature_values", "feature_faults", "predictions", "prediction_errors"):
+            sums = [Counter(), Counter()]
+            for (series, labels), value in found.items():
+                said = dict(labels)
+                if series == f"driftline_{name}_total":
+                    sums[0][said.get("feature"), said.get("fault")] += value
+                if series == f"driftline_segment_{name}_total" and said["segment"].startswith(attribute):
+                    sums[1][said.get("feature"), said.get("fault")] += value
+            sums[0] = Counter({key: n for key, n in sums[0].items() if key[1] != "constant"})
+            assert sums[0] == sums[1]
+            assert sum(sums[0].values()) >= 100
+
+
+@given(column=strategies.columns(), segments=st.data())
+def test_segments_of_any_column_add_up(built, column, segments):
+    """Whatever comes, and wherever its rows belong, the segments hold what the whole holds."""
+    rows = len(column)
+    declared = Segments({"a": ["x", "y"], "b": ["z"]})
+    layout = SegmentLayout(built.features.values(), declared)
+    marked = [
+        segments.draw(st.lists(st.sampled_from(of_one), min_size=rows, max_size=rows))
+        for of_one in ([0, 1, 2], [3, 4])
+    ]
+    columns = dict.fromkeys(built.features, column)
+    found = layout.count(columns, columns, np.array(marked, np.intp).reshape(2, rows), np.ones(rows, bool))
+    whole = Layout(built).count(columns, rows)
+    for of_one in (slice(0, 3), slice(3, 5)):
+        assert np.array_equal(found.faults[of_one].sum(axis=0), whole.faults)
+        assert found.values[of_one].sum() == whole.values.sum()
 
 
 def test_a_segment_holds_its_own_rows(built):
