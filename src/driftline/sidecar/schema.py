@@ -54,14 +54,15 @@ class Schema:
         """Count what of *inputs* is new, and return a line for each known column that changed."""
         if not self._types:  # without a baseline the first batch is what the others are held to
             self.expect(inputs)
-        before = sum(map(len, self._types.values())), len(self)
         lines = []
+        changed = False
         for name, column in inputs.items():
             if name not in self._types:
                 if len(self) == MAX_COLUMNS:
                     continue
                 self.changes["extra"] += 1
                 self._types[name] = {ABSENT}  # as it was until now
+                changed = True
             known = self._types[name]
             type_ = "text" if isinstance(column, Coded) else _TYPES.get(column.dtype.kind, "mixed")
             if type_ not in known and not missing_rows(column).all():
@@ -69,12 +70,14 @@ class Schema:
                     self.changes["type"] += 1
                     lines.append(f"column {name!r} is {type_}, and was {', '.join(sorted(known))}")
                 known.add(type_)
+                changed = True
         for name in self._types.keys() - inputs.keys():
             if ABSENT not in self._types[name]:
                 self.changes[ABSENT] += 1
                 lines.append(f"column {name!r} is not sent")
                 self._types[name].add(ABSENT)
-        if before != (sum(map(len, self._types.values())), len(self)):
+                changed = True
+        if changed:
             self._id = None
         return lines
 
