@@ -6,21 +6,21 @@ import functools
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from driftline.instrumentation.frameworks.reading import CALLED, NOBODY, Asked, Method, Unread
+from driftline.instrumentation.frameworks.reading import CALLED, NOBODY, Asked, Method, Unread, first
 from driftline.instrumentation.problems import problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from types import TracebackType
 
     from driftline.instrumentation.embedding import Embedding
     from driftline.instrumentation.recorder import Call, Recorder
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Watch:
     """How the calls of one method or function are recorded.
 
@@ -30,6 +30,8 @@ class Watch:
         owner: Knows the features' names and the classes; None where the model itself does.
         model: Whose method it is; None where the model is the first argument.
         embedding: Measures features that are vectors.
+        task: The recorder's.
+        classes: The owner's.
     """
 
     recorder: Recorder
@@ -37,13 +39,18 @@ class Watch:
     owner: Any = None
     model: Any = None
     embedding: Embedding | None = None
+    task: str | None = field(init=False)
+    classes: Sequence[Any] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.task = self.recorder.model.task
+        self.classes = None if self.owner is None else self.owner.classes_
 
     def asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
         """Return the call with *args* and *kwargs*."""
-        said = self.recorder.model.task, None if self.owner is None else self.owner.classes_
         if self.model is None:
-            return Asked(args[0] if args else None, args[1:], kwargs, *said)
-        return Asked(self.model, args, kwargs, *said)
+            return Asked(args[0] if args else None, args[1:], kwargs, self.task, self.classes)
+        return Asked(self.model, args, kwargs, self.task, self.classes)
 
     def begin(self, asked: Asked) -> Call | None:
         """Return the call to record; None where it serves nobody."""
@@ -75,7 +82,7 @@ def recorded(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
         return _generator(function, watch)
     if inspect.iscoroutinefunction(kind):
         return _coroutine(function, watch)
-    if watch.method is CALLED and watch.model is not None:
+    if watch.method is CALLED and watch.model is not None and watch.embedding is None:
         return _plain(function, watch)
 
     @functools.wraps(function)
@@ -189,12 +196,11 @@ def _run(
     watch: Watch, asked: Asked, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[_Batches | _Rows, tuple[Any, ...], dict[str, Any]]:
     """Return what records a generator's run, and the arguments to run it with."""
-    if not isinstance(asked.first, (Iterator, AsyncIterator)):
+    given = first(asked)
+    if not isinstance(given, (Iterator, AsyncIterator)):
         return _Rows(watch, asked), args, kwargs
     run = _Batches(watch, asked)
-    batches = (
-        run.passing(asked.first) if isinstance(asked.first, Iterator) else run.passing_async(asked.first)
-    )
+    batches = run.passing(given) if isinstance(given, Iterator) else run.passing_async(given)
     if asked.args:
         place = int(watch.model is None)
         return run, (*args[:place], batches, *args[place + 1 :]), kwargs
@@ -264,7 +270,7 @@ class _Batches:
             yield batch
 
     def _take(self, batch: Any) -> None:
-        asked = self._asked._replace(args=(batch, *self._asked.args[1:]))
+        asked = replace(self._asked, args=(batch, *self._asked.args[1:]))
         call = self._watch.begin(asked)
         if call is not None:
             self._suspend()

@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 
 from driftline.instrumentation.calls import Watch, recorded, silent
 from driftline.instrumentation.frameworks.estimator import SERVES, TRAINS
-from driftline.instrumentation.frameworks.reading import NOBODY, Asked, Method
+from driftline.instrumentation.frameworks.reading import NOBODY, Asked, Method, first
 from driftline.instrumentation.models import Conditional
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.problems import remark
@@ -134,7 +134,7 @@ def _stand_in(original: Any, name: str, recorder: Recorder) -> Any:
 
 def _features(asked: Asked) -> Any:
     """Return the features, unless the service instrumented this model itself, under a name of its own."""
-    return NOBODY if hasattr(type(asked.model), "__driftline_plain__") else asked.first
+    return NOBODY if hasattr(type(asked.model), "__driftline_plain__") else first(asked)
 
 
 def _descendants(kind: type[Any]) -> Iterator[type[Any]]:

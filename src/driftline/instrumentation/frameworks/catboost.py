@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from driftline.instrumentation.frameworks import estimator
-from driftline.instrumentation.frameworks.reading import Asked, Method, Outputs, Reading, scored, told
+from driftline.instrumentation.frameworks.reading import Asked, Method, Outputs, Reading, first, scored, told
 from driftline.instrumentation.parts import Opaque
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def read(model: Any) -> Reading:
 
 
 def _features(asked: Asked) -> Any:
-    data = asked.first
+    data = first(asked)
     if not hasattr(data, "get_features"):
         return data
 
@@ -45,7 +45,7 @@ def _predicted(asked: Asked, result: Any) -> Outputs:
         1, "prediction_type", "Class" if asked.task == "classification" else "RawFormulaVal"
     )
     if kind == "Class":
-        return Outputs(prediction=result)
+        return (result, None)
     if kind in ("Probability", "RawFormulaVal", "Exponent"):
         return told(asked, result)
-    return Outputs()
+    return None, None

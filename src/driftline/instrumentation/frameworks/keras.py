@@ -11,6 +11,7 @@ from driftline.instrumentation.frameworks.reading import (
     Outputs,
     Reading,
     Unread,
+    first,
     table,
     told,
 )
@@ -26,7 +27,7 @@ def read(model: Any) -> Reading:  # noqa: ARG001 - every model is called alike
 
 
 def _called(asked: Asked) -> Any:
-    inputs = asked.first
+    inputs = first(asked)
     some = next(iter(inputs.values()), None) if isinstance(inputs, dict) else inputs
     some = some[0] if isinstance(some, (list, tuple)) and some else some
     # a symbol of a tensor has no values: a graph is being made
@@ -35,7 +36,7 @@ def _called(asked: Asked) -> Any:
 
 
 def _features(asked: Asked) -> Any:
-    inputs = asked.first
+    inputs = first(asked)
     if isinstance(inputs, dict):
         return table(inputs)
     if isinstance(inputs, (list, tuple)) and inputs and hasattr(inputs[0], "shape"):

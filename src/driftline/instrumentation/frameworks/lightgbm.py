@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from driftline.instrumentation.frameworks import estimator
-from driftline.instrumentation.frameworks.reading import Asked, Method, Outputs, Reading, Unread, told
+from driftline.instrumentation.frameworks.reading import Asked, Method, Outputs, Reading, Unread, first, told
 
 _TASK_OF = {
     "binary": "classification",
@@ -40,10 +40,10 @@ def _task(model: Any) -> str | None:
 
 
 def _features(asked: Asked) -> Any:
-    return Unread() if isinstance(asked.first, (str, os.PathLike)) else asked.first  # a file's rows
+    return Unread() if isinstance(first(asked), (str, os.PathLike)) else first(asked)  # a file's rows
 
 
 def _outputs(asked: Asked, result: Any) -> Outputs:
     if asked.argument(4, "pred_leaf") or asked.argument(5, "pred_contrib"):
-        return Outputs()
+        return None, None
     return told(asked, result)

@@ -30,7 +30,7 @@ def _outputs(asked: Asked, result: Any) -> Outputs:
             by_class = {name: [row[name] for row in values] for name in values[0]}
             score = [*by_class.values()][1] if len(by_class) == 2 else by_class
         elif isinstance(values, np.ndarray):
-            said = told(asked, values)
-            prediction = said.prediction if prediction is None else prediction
-            score = said.score if score is None else score
-    return Outputs(prediction, score)
+            predicted, scored = told(asked, values)
+            prediction = predicted if prediction is None else prediction
+            score = scored if score is None else score
+    return (prediction, score)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
 
-class Asked(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Asked:
     """One call of a model.
 
     Attributes:
@@ -32,17 +33,9 @@ class Asked(NamedTuple):
         """Return the argument that is given at *place* or by *name*."""
         return self.args[place] if len(self.args) > place else self.kwargs.get(name, default)
 
-    @property
-    def first(self) -> Any:
-        """The first argument, by place or by name."""
-        return self.args[0] if self.args else next(iter(self.kwargs.values()), None)
 
-
-class Outputs(NamedTuple):
-    """What a call says of its rows; None for what it does not say."""
-
-    prediction: Any = None
-    score: Any = None
+Outputs = tuple[Any, Any]
+"""What a call says of its rows, prediction and score; None for what it does not say."""
 
 
 class Unread:
@@ -54,8 +47,8 @@ NOBODY = object()
 
 
 def first(asked: Asked) -> Any:
-    """Return the features of most calls."""
-    return asked.first
+    """Return the features of most calls: the first argument, by place or by name."""
+    return asked.args[0] if asked.args else next(iter(asked.kwargs.values()), None)
 
 
 class Method(NamedTuple):
@@ -72,7 +65,7 @@ class Method(NamedTuple):
 
 def returned(asked: Asked, result: Any) -> Outputs:  # noqa: ARG001 - the form of every reader of outputs
     """Return what a function returned as its prediction."""
-    return Outputs(prediction=result)
+    return result, None
 
 
 CALLED = Method(returned)
@@ -105,12 +98,12 @@ def predicted(asked: Asked, result: Any) -> Outputs:
     """
     prediction = result[0] if isinstance(result, tuple) and result else result
     several = getattr(prediction, "ndim", 1) == 2 and asked.task in ("regression", "forecasting", "ranking")
-    return told(asked, prediction) if several else Outputs(prediction=prediction)
+    return told(asked, prediction) if several else (prediction, None)
 
 
 def scored(asked: Asked, result: Any) -> Outputs:  # noqa: ARG001 - the form of every reader of outputs
     """Return scores, one a row or one a class and row."""
-    return Outputs(score=result)
+    return (None, result)
 
 
 def told(asked: Asked, result: Any) -> Outputs:
@@ -123,12 +116,12 @@ def told(asked: Asked, result: Any) -> Outputs:
     values = as_array(result)
     if values.ndim < 2 or values.shape[1:] == (1,):
         is_score = asked.task == "classification" and values.dtype.kind == "f"
-        return Outputs(score=values) if is_score else Outputs(prediction=values)
+        return (None, values) if is_score else (values, None)
     if asked.task in (None, "classification") or values.ndim > 2:
-        return Outputs(score=values)
+        return (None, values)
     width = values.shape[1]
     names = asked.classes if asked.classes is not None and len(asked.classes) == width else range(width)
-    return Outputs(score=dict(zip(names, values.T, strict=True)))
+    return (None, dict(zip(names, values.T, strict=True)))
 
 
 def table(columns: Mapping[str, Any]) -> Any:

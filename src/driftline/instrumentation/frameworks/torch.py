@@ -12,6 +12,7 @@ from driftline.instrumentation.frameworks.reading import (
     Method,
     Outputs,
     Reading,
+    first,
     table,
     told,
 )
@@ -36,7 +37,7 @@ def _features(asked: Asked) -> Any:
         return NOBODY
     if not asked.args:
         return table(asked.kwargs)
-    return table(asked.first) if isinstance(asked.first, dict) else asked.first
+    return table(first(asked)) if isinstance(first(asked), dict) else first(asked)
 
 
 def _outputs(asked: Asked, result: Any) -> Outputs:

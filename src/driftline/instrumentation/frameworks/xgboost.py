@@ -14,6 +14,7 @@ from driftline.instrumentation.frameworks.reading import (
     Method,
     Outputs,
     Reading,
+    first,
     told,
 )
 from driftline.instrumentation.parts import Opaque
@@ -36,8 +37,8 @@ def read(model: Any) -> Reading:
 
     def outputs(asked: Asked, result: Any) -> Outputs:
         if any(asked.kwargs.get(name) for name in _NO_OUTPUT):
-            return Outputs()
-        return Outputs(prediction=result) if decided else told(asked, result)
+            return None, None
+        return (result, None) if decided else told(asked, result)
 
     serves = {"predict": Method(outputs, _features), "inplace_predict": Method(outputs)}
     return Reading(
@@ -52,7 +53,7 @@ def _task(objective: str) -> str | None:
 
 
 def _features(asked: Asked) -> Any:
-    data = asked.first
+    data = first(asked)
 
     def take(kept: Kept) -> NDArray[Any]:
         rows = (data if kept is None else data.slice(kept)).get_data()  # sparse; what is absent is missing
