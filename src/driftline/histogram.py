@@ -21,6 +21,8 @@ _FEW = 4
 """Up to so many values a bin, each is sought among the edges: 3 us for one row where the other way takes 14."""
 _FEW_ROWS = 64
 """Up to so many rows of many features, one search among the edges of all of them costs the least."""
+_BESIDE = 24_000
+"""So many values are counted side by side at a time: what fits into the cache and malloc keeps at hand."""
 MANY = 16_384
 """From so many values on, laying them on a grid may cost less than sorting them."""
 _CELLS = 16_384
@@ -127,12 +129,10 @@ class SideBySide:
         # Complex numbers are in order of their real part, then of the other: one search among the edges of all.
         self._keys = np.concatenate([[], *(number + 1j * inner for number, inner in enumerate(self._inner))])
         self._low, self._high = np.array(ranges, np.float64).reshape(-1, 2).T
-        self._borders = np.concatenate(
-            [np.empty(0), *(_borders(each, *within) for each, within in zip(edges, ranges, strict=True))]
-        )
-        self._bordered = np.flatnonzero(~np.isnan(self._borders))
-        # Where the bins of each feature lie when each feature has one more, for what is in none.
-        self._bins = np.arange(self.starts[-1]) + np.repeat(np.arange(len(sizes)), sizes)
+        borders = [_borders(each, *within) for each, within in zip(edges, ranges, strict=True)]
+        flat = np.concatenate([np.empty(0), *borders])
+        self._bordered = np.flatnonzero(~np.isnan(flat))
+        self._borders = flat[self._bordered]
 
     def count(
         self, columns: Sequence[NDArray[Any]], rows: int
@@ -143,65 +143,74 @@ class SideBySide:
             Counts and sums, each of shape (bins of all features,), and shape (features, 3): how many values are
             missing (NaN), infinite, out of range.
         """
+        counts, sums = np.zeros(self.starts[-1], np.int64), np.zeros(self.starts[-1])
+        faults = np.zeros((len(columns), 3), np.int64)
+        size = max(1, _BESIDE // rows)
+        for first in range(0, len(columns), size):
+            block = columns[first : first + size]
+            place = slice(self.starts[first], self.starts[first + len(block)])
+            counts[place], sums[place], faults[first : first + size] = self._count(block, rows, first)
+        sums[self._bordered] = counts[self._bordered] * self._borders
+        return counts, sums, faults
+
+    def _count(
+        self, columns: Sequence[NDArray[Any]], rows: int, first: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
         held = np.zeros(len(columns) * rows + 1)  # and one, for a sum that would begin behind the last
         values = held[:-1].reshape(len(columns), rows)
         for number, column in enumerate(columns):
             values[number] = column
         finite = np.isfinite(values)
         kept = np.count_nonzero(finite, axis=1)
-        missing = (
-            np.count_nonzero(np.isnan(values), axis=1) if kept.sum() < values.size else np.zeros_like(kept)
-        )
+        missing = np.count_nonzero(np.isnan(values), axis=1) if kept.sum() < values.size else 0 * kept
         by = self._one_by_one if rows <= _FEW_ROWS else self._sorted
-        counts, sums, outside = by(values, finite, kept, held)
-        sums[self._bordered] = counts[self._bordered] * self._borders[self._bordered]
+        counts, sums, outside = by(held, values, finite, first)
         return counts, sums, np.stack([missing, rows - kept - missing, outside], axis=1)
 
     def _one_by_one(
-        self, values: NDArray[np.float64], finite: NDArray[np.bool_], _kept: Any, _held: Any
+        self, _held: Any, values: NDArray[np.float64], finite: NDArray[np.bool_], first: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
         feature = finite.nonzero()[0]
         found = values[finite]
         sought = np.empty(len(found), np.complex128)
-        sought.real, sought.imag = feature, found
-        place = self._keys.searchsorted(sought) + feature
-        cut = found.clip(self._low[feature], self._high[feature])
-        bins = int(self.starts[-1])
+        sought.real, sought.imag = feature + first, found
+        place = self._keys.searchsorted(sought) + feature + (first - self.starts[first])
+        cut = found.clip(self._low[feature + first], self._high[feature + first])
+        bins = int(self.starts[first + len(values)] - self.starts[first])
         outside = np.bincount(feature[cut != found], minlength=len(values))
         sums = np.bincount(place, cut, bins) if len(place) else np.zeros(bins)
         return np.bincount(place, minlength=bins), sums.astype(np.float64, copy=False), outside
 
     def _sorted(
-        self,
-        values: NDArray[np.float64],
-        finite: NDArray[np.bool_],
-        kept: NDArray[np.intp],
-        held: NDArray[np.float64],
+        self, held: NDArray[np.float64], values: NDArray[np.float64], finite: NDArray[np.bool_], first: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-        rows = values.shape[1]
+        features, rows = values.shape
+        kept = np.count_nonzero(finite, axis=1)
         if kept.sum() < values.size:
             values[~finite] = np.nan  # which sorts behind all others
         with np.errstate(over="ignore"):
             narrow = values.astype(np.float32)
         survives = ((narrow == values) | ~finite).all(axis=1).tolist()
-        bounds = np.empty(int(self.starts[-1]) + len(values), np.intp)
-        starts = (self.starts + np.arange(len(self.starts))).tolist()
+        # From each feature's first value on, where each of its bins begins and, at last, where the finite ones end.
+        sizes = np.diff(self.starts[first : first + features + 1])
+        starts = np.concatenate(([0], np.cumsum(sizes + 1))).tolist()
+        bounds = np.zeros(starts[-1], np.intp)
         for number, survived in enumerate(survives):
             ordered = narrow[number] if survived else values[number]
             ordered.sort()
-            inner = (self._narrow if survived else self._inner)[number]
-            start, end = starts[number], starts[number + 1]
-            bounds[start + 1 : end - 1] = ordered.searchsorted(inner, side="right")
+            inner = (self._narrow if survived else self._inner)[first + number]
+            bounds[starts[number] + 1 : starts[number + 1] - 1] = ordered.searchsorted(inner, side="right")
             if survived:
                 values[number] = ordered
-        bounds[starts[:-1]] = 0
         bounds[np.array(starts[1:]) - 1] = kept
-        counts = (bounds[1:] - bounds[:-1])[self._bins]
-        cut = values.clip(self._low[:, None], self._high[:, None])
+        bins = np.arange(sizes.sum()) + np.repeat(np.arange(features), sizes)
+        counts = bounds[bins + 1] - bounds[bins]
+        here = slice(first, first + features)
+        cut = values.clip(self._low[here, None], self._high[here, None])
         outside = np.count_nonzero(cut != values, axis=1) - (rows - kept)
         values[...] = cut
-        bounds += np.repeat(np.arange(len(values)) * rows, np.diff(starts))
-        sums = np.add.reduceat(held, bounds)[self._bins]
+        bounds += np.repeat(np.arange(features) * rows, sizes + 1)
+        sums = np.add.reduceat(held, bounds)[bins]
         sums[counts == 0] = 0.0  # of nothing, reduceat returns what comes next
         return counts, sums, outside
 

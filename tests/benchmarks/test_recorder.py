@@ -6,7 +6,6 @@ With DRIFTLINE_WRITE=1 its section of docs/benchmarks.md is written. No test fai
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -23,17 +22,11 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
 
 import driftline
-from benchmarks import peers
+from benchmarks import page, peers
 from driftline.instrumentation import durations, problems
 from otlp_receiver import Receiver
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 SCRIPT = str(Path(__file__).with_name("peer_recorder.py"))
-TITLE = "## In the service"
-INTRODUCTION = (
-    "Medians of CPU time, measured in turn. A call copies its row; durations are recorded and rows encoded and sent by "
-    "driftline's own thread, whose time is in the second table."
-)
 REPETITIONS = 9
 
 
@@ -119,7 +112,7 @@ def test_beside_a_span(receiver, monkeypatch):
     for what, microseconds in found.items():
         assert microseconds > 0
         lines.append(f"| {what} | {microseconds:.3g} | {microseconds / found['a bare span, sampled']:.2f} |")
-    report("beside a span", lines)
+    page.put("beside a span", lines)
     for provider in (on, one_percent, meters):
         provider.shutdown()
 
@@ -142,7 +135,7 @@ def test_beside_peers(receiver):
             figure = microseconds if isinstance(microseconds, str) else f"{microseconds:.3g}"
             lines.append(f"| {peer} {told['version']}: {what} | {figure} |")
     spread = f"The same loop took {min(machine):,.0f} to {max(machine):,.0f} µs in these processes."
-    report("beside peers", [*lines, "", spread])
+    page.put("beside peers", [*lines, "", spread])
 
 
 def own(endpoint):
@@ -154,16 +147,3 @@ def own(endpoint):
         timeout=300,
     )
     return json.loads(run.stdout.splitlines()[-1])
-
-
-def report(part, lines):
-    """Print the lines of a part; with DRIFTLINE_WRITE=1 put them in the place of what the document had of it."""
-    begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
-    block = "\n".join([begin, "", *lines, "", end])
-    print("\n" + "\n".join(lines))
-    if os.environ.get("DRIFTLINE_WRITE"):
-        text = DOCUMENT.read_text()
-        text = text if TITLE in text else f"{text.rstrip()}\n\n{TITLE}\n\n{INTRODUCTION}\n"
-        before, found, after = text.partition(begin)
-        after = after.partition(end)[2] if found else "\n"
-        DOCUMENT.write_text((before.rstrip() + "\n\n" if not found else before) + block + after)

@@ -26,8 +26,8 @@ class Service:
         self.grpc, self.http, metrics = (f"127.0.0.1:{port}" for port in free_ports(3))
         self.metrics = metrics
         rng = np.random.default_rng(1)
-        self.data = {f"f{n}": rng.normal(size=ROWS).astype(np.float32) for n in range(FEATURES)}
-        self.data["@prediction"] = rng.normal(size=ROWS)
+        self.data = {f"f{n}": rng.normal(size=4 * ROWS).astype(np.float32) for n in range(FEATURES)}
+        self.data["@prediction"] = rng.normal(size=4 * ROWS)
         trained = {f"f{n}": rng.normal(size=20_000) for n in range(FEATURES)} | {"y": rng.normal(size=20_000)}
         built = Baseline.build(trained, model="m", version="1", prediction="y", task="regression")
         (folder / "baselines").mkdir()
@@ -41,7 +41,7 @@ class Service:
         }
         (folder / "driftline.yaml").write_text(json.dumps(settings))
         self.child = sidecar(children, folder / "driftline.yaml", metrics=metrics)
-        self.stream, self.sequence = os.urandom(16), 0
+        self.stream, self.sequence, self.total = os.urandom(16), 0, 0
         self._channel = grpc.insecure_channel(self.grpc)
         self._export = self._channel.unary_unary(EXPORT)
         self._http = http.client.HTTPConnection(self.http, timeout=30)
@@ -51,14 +51,15 @@ class Service:
         self._channel.close()
         self._http.close()
 
-    def batch(self):
+    def batch(self, rows=ROWS):
         """Return the next batch as it is sent; each is another one of one stream."""
         sequence, self.sequence = self.sequence, self.sequence + 1
-        total = (sequence + 1) * ROWS
+        self.total += rows
+        columns = {name: values[:rows] for name, values in self.data.items()}
         return encode(
             Batch(
-                model="m", version="1", rows=ROWS, columns=self.data,
-                stream=self.stream, sequence=sequence, rows_total=total,
+                model="m", version="1", rows=rows, columns=columns,
+                stream=self.stream, sequence=sequence, rows_total=self.total,
             )
         )  # fmt: skip
 

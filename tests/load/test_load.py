@@ -11,17 +11,16 @@ import socket
 import statistics
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import page
 from driftline.wire import Batch, encode
 from load.service import ROWS, Service, pace
 from stack.processes import Children, eventually
 from stack.test_fleet import counter
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 SECONDS = float(os.environ.get("MINUTES", "0.33")) * 60
 SHARE = float(os.environ.get("SHARE", "0.5"))
 LARGE = 65_536
@@ -69,14 +68,8 @@ def test_a_soak_loses_nothing_and_memory_stays_flat(service):
         f"All answers OK, all rows counted, none lost. Memory {early:.1f} MB in the first half, {late:.1f} MB in "
         f"the second, {max(memory):.1f} MB at most."
     )
-    print(told)
     assert late < early * 1.05 + 2
-    if os.environ.get("DRIFTLINE_WRITE"):
-        text = DOCUMENT.read_text()
-        section = f"<!-- soak -->\n{told}\n<!-- /soak -->"
-        DOCUMENT.write_text(
-            re.sub(r"<!-- soak -->.*<!-- /soak -->", lambda _: section, text, flags=re.DOTALL)
-        )
+    page.put("soak", [told])
 
 
 def large(sequence):
@@ -155,11 +148,11 @@ def test_slow_and_parallel_scrapes_do_no_harm(service):
     assert set(answers) == {"OK"}
     assert service.rows() == len(answers) * ROWS
     assert len(pages) > 40
-    for page in pages:
+    for text in pages:
         # one moment: whatever a page says was predicted, each feature has so many values
-        rows = counter(page, "driftline_predictions_total")
+        rows = counter(text, "driftline_predictions_total")
         for feature in ("f0", "f49"):
             here = f'driftline_feature_values_total{{environment="load",model="m",version="1",feature="{feature}"'
-            assert counter(page, here) == rows
+            assert counter(text, here) == rows
     for reader in slow:
         reader.close()

@@ -372,7 +372,9 @@ class Receiver:
                     share.cover(len(message))
                     # No protobuf begins like that: with decompression by the library off, it is gzip.
                     gzipped = message.startswith(b"\x1f\x8b")
-                    pieces = deque(message[at : at + _PIECE] for at in range(0, len(message), _PIECE))
+                    # What is inflated is let go of piece by piece; what is not is never copied.
+                    size = _PIECE if gzipped else len(message) or 1
+                    pieces = deque(message[at : at + size] for at in range(0, len(message), size))
                     del message
                     response = self._take_in(pieces, share, gzipped=gzipped, is_json=False)
         except _Refused as refused:
