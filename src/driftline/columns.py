@@ -99,15 +99,15 @@ def of(items: Iterable[Any]) -> Column:
     Coded(codes=array([ 0, -1,  0]), texts=('a',))
     """
     items = list(items)
+    if items and isinstance(items[0], str) and (found := _coded(items)):
+        return found
     kinds = set(map(type, items))
     if not kinds <= _PLAIN:
         items = [_plain(item) for item in items]
         kinds = set(map(type, items))
     present = kinds - {type(None)}
-    if present == {str}:
-        known: dict[str, int] = {}
-        codes = [-1 if item is None else known.setdefault(item, len(known)) for item in items]
-        return Coded(np.array(codes, np.intp), tuple(known))
+    if present == {str} and (found := _coded(items)):
+        return found
     if kinds == {bool}:
         return np.array(items, np.bool_)
     if present <= {int, float}:
@@ -118,6 +118,22 @@ def of(items: Iterable[Any]) -> Column:
     mixed = np.empty(len(items), object)
     mixed[:] = items
     return mixed
+
+
+def _coded(items: list[Any]) -> Coded | None:
+    """Return *items* as codes if all are text or None: two look-ups an item, and no line of Python."""
+    try:
+        distinct = dict.fromkeys(items)
+    except TypeError:  # one cannot be looked up, so it is no text
+        return None
+    missing = None in distinct
+    distinct.pop(None, None)
+    if not set(map(type, distinct)) <= {str}:
+        return None
+    code_of: dict[str | None, int] = {text: code for code, text in enumerate(distinct)}
+    if missing:
+        code_of[None] = -1
+    return Coded(np.fromiter(map(code_of.__getitem__, items), np.intp, len(items)), tuple(distinct))
 
 
 _PLAIN = {bool, int, float, str, type(None)}

@@ -440,3 +440,46 @@ def test_pieces_of_a_burst_survive_a_restart(built, tmp_path):
     after = restarted(before, built)
     after.monitor.tick()
     assert after.values("driftline_feature_overdispersion", feature="amount", window="24h") == told != {}
+
+
+def test_a_month_on_the_clock(built, tmp_path):
+    """Thirty-two days of a batch an hour, with a replay, a late and an early row in each, and four restarts.
+
+    Each window holds the rows of its own length and no other, and what was refused is told by reason.
+    """
+    watched = watch(built, tmp_path)
+    start = watched.clock.now
+    hours = 32 * 24
+    refused = dict.fromkeys(("duplicate", "time_late", "time_early"), 0)
+    for hour in range(hours):
+        times = np.full(12, watched.clock.now * 1e9).astype(np.int64)
+        times[0] -= 31 * 86_400 * 10**9
+        times[1] += 3600 * 10**9
+        sent = batch(
+            12, seed=hour, extra={"@time": times}, stream=b"s" * 16, sequence=hour, rows_total=12 * (hour + 1)
+        )
+        for _ in range(2):
+            watched.monitor.observe(sent)
+        watched.monitor.tick()
+        watched.clock.now += 3600
+        watched.monitor.tick()  # as every 15 seconds
+        if hour % 170 == 169:
+            for reason in refused:
+                told = watched.values("driftline_sidecar_rows_dropped_total", reason=reason)
+                refused[reason] += told[()]
+            watched.state.save(watched.monitor)
+            watched = restarted(watched, built)
+            watched.monitor.tick()
+    assert watched.clock.now == start + hours * 3600
+    for reason in refused:
+        refused[reason] += watched.values("driftline_sidecar_rows_dropped_total", reason=reason)[()]
+    assert refused == {"duplicate": 12 * hours, "time_late": hours, "time_early": hours}
+    watched.monitor.tick()
+    rows = watched.values("driftline_sidecar_window_rows")
+    now = watched.clock.now
+    of_hours = {
+        "24h": 23 + now % 3600 / 3600,
+        "7d": 27 * 6 + now % 21600 / 3600,
+        "30d": 29 * 24 + now % 86400 / 3600,
+    }
+    assert rows == {"1h": 0} | {window: 10 * held for window, held in of_hours.items()}
