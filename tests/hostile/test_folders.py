@@ -288,6 +288,22 @@ CONFIGURATIONS = {
 }  # fmt: skip
 
 
+def test_a_socket_where_a_file_is(tmp_path):
+    """A mistaken path for a socket costs nobody a file."""
+    (tmp_path / "precious").write_text("precious")
+    text = (
+        f'environment: a\nlisten: {{grpc: null, http: "unix://{tmp_path}/precious", metrics: "127.0.0.1:0"}}'
+    )
+    (tmp_path / "driftline.yaml").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "driftline.cli", "sidecar", "--config", tmp_path / "driftline.yaml"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"listen.http: unix://{tmp_path}/precious cannot be bound" in done.stderr
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
 def test_hostile_configurations(tmp_path, kind):
     """It does not start, says what is wrong in one line, and takes neither long nor much to find out."""

@@ -1,6 +1,8 @@
 """The first ten minutes of somebody new: each of the usual mistakes leads to one clear line, never to silence."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -220,6 +222,24 @@ def test_a_port_that_is_taken(tmp_path, port):
     assert f"listen.{port}: {listen[port]} cannot be bound" in done.stderr
     assert "stop what holds it or choose another port" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_demo_without_prometheus(tmp_path):
+    """Where neither the PATH nor apt has it, the demo runs, and says from the beginning what it goes without."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "driftline.cli", "demo"],
+        env={**os.environ, "DRIFTLINE_BIN_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE, text=True,
+    ) as demo:  # fmt: skip
+        said = []
+        for line in demo.stdout:
+            said.append(line)
+            if "serving PCs of 1993" in line:
+                demo.send_signal(signal.SIGINT)
+                break
+        assert demo.wait(60) == 130
+    (line,) = [line for line in said if line.split()[:1] == ["without"]]
+    assert "prometheus and alertmanager, so without the alert; the end says how to have it" in line
 
 
 @pytest.mark.parametrize(

@@ -199,9 +199,7 @@ class Receiver:
         self._grpc_server: Any = None
         # The token is checked here, where a refusal is counted and has a body that a sender understands.
         unguarded = replace(security, token=None)
-        self._awaited: dict[
-            Any, float
-        ] = {}  # calls whose message has not arrived, and since when they are here
+        self._awaited: dict[Any, float] = {}  # calls without their message, by when they began
         self._closed = threading.Event()
         self._web = None
         if http is not None:

@@ -131,7 +131,7 @@ class WebServer:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
-                if other.connect_ex(path) == errno.ECONNREFUSED:
+                if other.connect_ex(path) == errno.ECONNREFUSED and Path(path).is_socket():
                     Path(path).unlink()
             listener.bind(path)
             listener.listen(512)

@@ -70,7 +70,10 @@ def show(screen: Screen, *, keep: bool) -> int:
         instances = stage.instances(children, model, baseline)
         screen.name("services", "  ".join(f"http://127.0.0.1:{instance.port}" for instance in instances))
         screen.name("sidecars", "  ".join(f"http://{instance.metrics}/metrics" for instance in instances))
-        if not missing:
+        if missing:
+            absent = " and ".join(what.name for what in missing)
+            screen.name("without", f"{absent}, so without the alert; the end says how to have it", "yellow")
+        else:
             prometheus, alertmanager = stage.watchers(children, instances, phone)
             screen.name("prometheus", prometheus)
             screen.name("alertmanager", alertmanager)
