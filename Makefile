@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: demo test test-frameworks test-spark stack check bench bench-quality soak install clean
+.PHONY: demo rules test test-frameworks test-spark stack check bench bench-quality soak install clean
 
 BIN := .venv/bin
 # As pip does: a company's own certificates are the system's.
@@ -26,6 +26,10 @@ stack: .venv/.dev
 # scikit-learn, boosters, ONNX Runtime; PyTorch; Keras: environments of 1, 5 and 2 GB, cached, once.
 test-frameworks: .venv/.dev
 	@$(BIN)/python tests/frameworks/environments.py $(FRAMEWORKS)
+
+# make rules FORM=starter OUT=folder: only what pages. FORM=vmalert: for one that knows no keep_firing_for.
+rules: .venv/.dev
+	@$(BIN)/python alert-rules/variants.py $(or $(FORM),starter) $(or $(OUT),alert-rules-$(or $(FORM),starter))
 
 bench: .venv/.dev
 	@$(BIN)/python -m pytest tests/benchmarks --ignore=tests/benchmarks/test_detection.py -p no:randomly -q -rA $(ARGS)

@@ -1,5 +1,7 @@
 """The newest Prometheus and Alertmanager, the Collector, the examples in Go and Node.js: built into a cache.
 
+And an old VictoriaMetrics with its vmalert, as Debian has it: unpacked, not installed.
+
 Run as a program, as ``make stack`` does, it fetches Debian's packages too and builds what is not there yet.
 Where there is no Go or no npm it says so and leaves that out, and the tests that need it are skipped by name.
 """
@@ -24,6 +26,7 @@ BUILDER = Path(__file__).parents[1] / "collector-config" / "builder.yaml"
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 COLLECTOR = "otelcol-driftline"
 GO_SERVICE, NODE_SERVICE = "go-service", "node-service"
+VICTORIA = ("victoria-metrics", "vmalert")
 # a main module of its own, whatever workspace or flags are set here; replace directives forbid `go install`
 GO = {"GOWORK": "off", "GOFLAGS": "-mod=mod -buildvcs=false"}
 
@@ -46,6 +49,8 @@ def need(*names: str) -> str:
 
 def tool(name: str) -> str:
     """Return which tool builds *name*."""
+    if name in VICTORIA:
+        return "apt-get"
     return "npm" if name == NODE_SERVICE else "go"
 
 
@@ -61,6 +66,8 @@ def _source(name: str) -> str:
         GO_SERVICE: sorted((EXAMPLES / "go").glob("*.*")),
         NODE_SERVICE: sorted((EXAMPLES / "node").glob("*.*")),
     }
+    if name in VICTORIA:
+        return "victoria-metrics@debian"
     if name in files:
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files[name]))
         return f"{name}@{digest.hexdigest()[:12]}"
@@ -79,6 +86,7 @@ def build(name: str) -> None:
         output = Path(scratch) / "bin"
         output.mkdir()
         makers = {COLLECTOR: _collector, GO_SERVICE: _go_service, NODE_SERVICE: _node_service}
+        makers |= dict.fromkeys(VICTORIA, _victoria)
         makers.get(name, _module)(name, Path(scratch), output)
         try:
             output.rename(target)
@@ -128,6 +136,16 @@ def _node_service(name: str, scratch: Path, output: Path) -> None:
     (output / name).chmod(0o755)
 
 
+def _victoria(name: str, scratch: Path, output: Path) -> None:
+    said = binaries._download("victoria-metrics", str(scratch))
+    archive = next(scratch.glob("*.deb"), None)
+    if archive is None:
+        sys.exit(f"driftline: apt-get download victoria-metrics failed: {said}")
+    _run("dpkg-deb", "-x", archive.name, ".", folder=scratch)
+    for program in VICTORIA:
+        (scratch / "usr" / "bin" / program).rename(output / program)
+
+
 def _go(*arguments: str, folder: Path) -> str:
     return _run("go", *arguments, folder=folder)
 
@@ -154,7 +172,7 @@ def main() -> None:
             binaries.need(name)
         except binaries.Missing as missing:
             print(f"driftline: {missing}")
-    for name in ("prometheus", "alertmanager", COLLECTOR, GO_SERVICE, NODE_SERVICE):
+    for name in ("prometheus", "alertmanager", COLLECTOR, GO_SERVICE, NODE_SERVICE, "vmalert"):
         if folder(name).exists():
             continue
         if shutil.which(tool(name)) is None:
