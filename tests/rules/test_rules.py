@@ -34,7 +34,7 @@ def rules(kind):
 def series_in(text):
     """Return the names of driftline's series in PromQL, of a histogram's parts the histogram's."""
     read = re.findall(r"[a-z_]+:driftline_\w+:\w+|(?<![\w:])driftline_\w+", text)
-    return {re.sub("(?<=_seconds)_(bucket|sum|count)$", "", name) for name in read}
+    return {re.sub("(?:(?<=_seconds)|(?<=_ratio))_(bucket|sum|count)$", "", name) for name in read}
 
 
 def expanded(expression):
