@@ -41,7 +41,10 @@ def levels():
     passes = []
     while waiting:
         names = {rule["record"] for rule in waiting}
-        ready = [rule for rule in waiting if not names & set(re.findall(r"[\w:]+", rule["expr"]))]
+        reads = [names & set(re.findall(r"[\w:]+", rule["expr"])) - {rule["record"]} for rule in waiting]
+        ready = [rule for rule, unread in zip(waiting, reads, strict=True) if not unread]
+        # what is recorded of alerts is read by alerts: these are told of all the others
+        ready = ready or [rule for rule, unread in zip(waiting, reads, strict=True) if unread == {"ALERTS"}]
         assert ready, f"rules that read each other: {sorted(names)}"
         passes.append(ready)
         waiting = [rule for rule in waiting if rule not in ready]

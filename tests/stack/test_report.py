@@ -19,8 +19,8 @@ END = "2026-03-02T12:00"
 pytestmark = [pytest.mark.stack("prometheus", "promtool"), pytest.mark.timeout(300)]
 
 
-def anew(fleet, model="fraud", *, end=two_weeks.END, **options):
-    return report(Prometheus(fleet.url), model, Period(end - 7 * DAY, end, "7d"), **options)
+def anew(fleet, model="fraud", *, days=7, end=two_weeks.END, **options):
+    return report(Prometheus(fleet.url), model, Period(end - days * DAY, end, f"{days}d"), **options)
 
 
 asked = functools.cache(anew)
@@ -123,9 +123,22 @@ def test_what_else_happened(fleet):
     assert any(sentence.startswith("The promise availability: ") for sentence in service.says)
     segments = rows(page, "Segments")
     assert [row["segment"] for row in segments] == ["country=de", "country=fr", "country=other"]
+    assert {row["moved most"] for row in segments} == {"amount"}
     assert {figure.title for figure in service.figures} == {"Duration of calls", "Predictions failed"}
     assert "did not arrive" in section(page, "What the sidecars saw").says[0]
     assert any(sentence.startswith("Version 2.3.1, baseline ") for sentence in page.says)
+
+
+def test_a_short_alert_is_not_missed(fleet):
+    """An alert that lies between two points of a long period is on the page; what is over by its end is said to be."""
+    page = asked(fleet, days=28)
+    fired = fleet.series('count by (alertname, priority) (ALERTS{model="fraud"})', instant=False)
+    assert min(map(len, fired.values())) < 3, "of hours, where the page has a point every three"
+    found = {(row["alert"], row["priority"]) for row in rows(page, "Alerts")}
+    assert found == {(dict(labels)["alertname"], dict(labels)["priority"]) for labels in fired}
+    firing = fleet.series('count by (alertname, priority) (ALERTS{model="fraud"})', instant=True)
+    at_the_end = {row["alert"] for row in rows(page, "Alerts") if row["at the end"] != "over"}
+    assert at_the_end == {dict(labels)["alertname"] for labels in firing}
 
 
 def test_before_it_moved(fleet):

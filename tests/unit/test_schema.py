@@ -92,6 +92,15 @@ def test_what_is_not_watched_is_no_change(built):
     assert changes(watched) == (0, 0, 0)
 
 
+def test_a_feature_that_tells_the_segment_is_sent(built):
+    """A column of the baseline is watched, whether or not segments are told by it."""
+    watched = Watched(built, settings="environment: prod\nmodels: {fraud: {segments: {plan: [basic]}}}")
+    send(watched)
+    assert changes(watched) == (0, 0, 0)
+    send(watched, plan=None)
+    assert changes(watched) == (1, 0, 0)
+
+
 def test_a_change_is_shown_at_zero_first(built):
     """So that Prometheus sees it rise."""
     watched = Watched(built)

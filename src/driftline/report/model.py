@@ -61,8 +61,8 @@ class Period(NamedTuple):
 
     @property
     def step(self) -> int:
-        """The seconds between two points of a drawing: at most 400 points."""
-        return next((step for step in STEPS if self.seconds <= 400 * step), STEPS[-1])
+        """The seconds between two points of a drawing: at most 300 points."""
+        return next((step for step in STEPS if self.seconds <= 300 * step), STEPS[-1])
 
 
 class Asking:
@@ -610,6 +610,13 @@ def _segments(asking: Asking) -> list[Part]:
         f"sum by (segment) (increase({names.SEGMENT_ERRORS.name}{{{of}}}[{text}]))",
         *by,
     )
+    psi = asking.now(
+        "PSI of the last 24 hours against last week, by segment and feature",
+        f"max by (segment, feature) (segment_feature:driftline_segment_feature_psi:lastweek24h{{{of}}})", "segment", "feature",
+    )  # fmt: skip
+    furthest = {
+        segment: (feature, value) for (segment, feature), value in sorted(psi.items(), key=lambda one: one[1])
+    }
     queries = asking.asked()
     order = sorted((key for key in rows if rows[key] >= 0.5), key=lambda key: -rows[key])
     if not order:
@@ -617,10 +624,13 @@ def _segments(asking: Asking) -> list[Part]:
     table = Table(
         [
             Column("segment"), Column("predictions", number=True), Column("period before", number=True),
-            Column("failed", number=True),
+            Column("failed", number=True), Column("moved most"), Column("PSI to last week", number=True),
         ],
         [
-            (key[0], whole(rows[key]), whole(before[key]) if key in before else "", percent(failed.get(key, 0.0) / rows[key]))
+            (
+                key[0], whole(rows[key]), whole(before[key]) if key in before else "", percent(failed.get(key, 0.0) / rows[key]),
+                *((furthest[key[0]][0], score(furthest[key[0]][1])) if key[0] in furthest else ("", "")),
+            )
             for key in order[:MOST]
         ],
     )  # fmt: skip
@@ -633,23 +643,22 @@ def _segments(asking: Asking) -> list[Part]:
 
 def _alerts(asking: Asking) -> Part:
     period = asking.period
-    found = asking.over(
-        "alerts that fired", f'group by (alertname, priority, feature, version) (ALERTS{{{asking.of}, alertstate="firing"}})',
-        "priority", "alertname", "feature", "version",
-    )  # fmt: skip
+    by = ("priority", "alertname", "feature", "version")
+    alerts = f'ALERTS{{{asking.of}, alertstate="firing"}}'
+    # an alert of minutes lies between two points of a week
+    fired = f"present_over_time({alerts}[{period.step}s])"
+    found = asking.over("alerts that fired", f"group by ({', '.join(by)}) ({fired})", *by)
+    now = asking.now("alerts that fire at the end", f"group by ({', '.join(by)}) ({alerts})", *by)
     kinds: dict[Key, dict[str, Points]] = {}
     for (priority, alert, feature, version), points in found.items():
-        about = " ".join(filter(None, (feature, version))) or "the model"
-        kinds.setdefault((priority, alert), {})[about] = points
+        kinds.setdefault((priority, alert), {})[_about(feature, version)] = points
+    open_now: dict[Key, set[str]] = {}
+    for priority, alert, feature, version in now:
+        open_now.setdefault((priority, alert), set()).add(_about(feature, version))
     rows: list[tuple[str | Badge, ...]] = []
-    open_now: dict[Key, int] = {}
     for kind, members in sorted(kinds.items()):
         times = sorted({at for points in members.values() for at, _ in points})
-        firing = [
-            about for about, points in members.items() if points[-1][0] > period.end - 1.5 * period.step
-        ]
-        if firing:
-            open_now[kind] = len(firing)
+        firing = open_now.get(kind, set())
         tone: Tone = "good" if not firing else "bad" if kind[0] in ("P1", "P2") else "warn"
         rows.append(
             (
@@ -672,7 +681,10 @@ def _alerts(asking: Asking) -> Part:
         [f"{len(kinds)} kinds of alert fired in this period, {firing_now}."] if kinds else ["No alert fired."]
     )
     text = (
-        [f"P1 and P2 page somebody, P3 and P4 wait as tickets. What each means and what to do: {RUNBOOKS}."]
+        [
+            f"P1 and P2 page somebody, P3 and P4 wait as tickets. What each means and what to do: {RUNBOOKS}.",
+            f"Times are to within {lasting(period.step)}.",
+        ]
         if kinds
         else ["No alert of this model fired in this period."]
     )
@@ -683,6 +695,10 @@ def _alerts(asking: Asking) -> Part:
         else ""
     )
     return Part(Section("Alerts", text, table, (), asking.asked()), says, tone, headline)
+
+
+def _about(feature: str, version: str) -> str:
+    return " ".join(filter(None, (feature, version))) or "the model"
 
 
 def _versions(asking: Asking) -> Part:

@@ -246,13 +246,13 @@ class Monitor:
             if len(sure):
                 model.tells_confidence().add(sure)
             model.task = task
-            not_watched = _not_watched(model)
+            known = track.layout.names if track else ()
+            not_watched = _not_watched(model) - set(known)  # a feature may tell the segment, too
             seen = {n: c for n, c in inputs.items() if n not in not_watched}
             changed = model.schema.observe(seen) if batch.counts is None else []
             model.dataset_version = batch.dataset_version or model.dataset_version
             model.segment_rows += model.segments.occurs(segments)
             model.segment_errors += model.segments.occurs(segments[:, ~answered])
-            known = track.layout.names if track else ()
             if track and counted:
                 counts, by_segment, scores = counted
                 track.segment_totals.add(by_segment)
