@@ -443,37 +443,42 @@ def test_pieces_of_a_burst_survive_a_restart(built, tmp_path):
 
 
 def test_a_month_on_the_clock(built, tmp_path):
-    """Thirty-two days of a batch an hour, with a replay, a late and an early row in each, and four restarts.
+    """Thirty-two days of a batch each three hours, with a replay, a late and an early row in each, and four restarts.
 
     Each window holds the rows of its own length and no other, and what was refused is told by reason.
     """
     watched = watch(built, tmp_path)
     start = watched.clock.now
-    hours = 32 * 24
+    batches = 32 * 8
     refused = dict.fromkeys(("duplicate", "time_late", "time_early"), 0)
-    for hour in range(hours):
+    for number in range(batches):
         times = np.full(12, watched.clock.now * 1e9).astype(np.int64)
         times[0] -= 31 * 86_400 * 10**9
         times[1] += 3600 * 10**9
         sent = batch(
-            12, seed=hour, extra={"@time": times}, stream=b"s" * 16, sequence=hour, rows_total=12 * (hour + 1)
+            12,
+            seed=number,
+            extra={"@time": times},
+            stream=b"s" * 16,
+            sequence=number,
+            rows_total=12 * (number + 1),
         )
         for _ in range(2):
             watched.monitor.observe(sent)
         watched.monitor.tick()
-        watched.clock.now += 3600
+        watched.clock.now += 3 * 3600
         watched.monitor.tick()  # as every 15 seconds
-        if hour % 170 == 169:
+        if number % 60 == 59:
             for reason in refused:
                 told = watched.values("driftline_sidecar_rows_dropped_total", reason=reason)
                 refused[reason] += told[()]
             watched.state.save(watched.monitor)
             watched = restarted(watched, built)
             watched.monitor.tick()
-    assert watched.clock.now == start + hours * 3600
+    assert watched.clock.now == start + 32 * 86_400
     for reason in refused:
         refused[reason] += watched.values("driftline_sidecar_rows_dropped_total", reason=reason)[()]
-    assert refused == {"duplicate": 12 * hours, "time_late": hours, "time_early": hours}
+    assert refused == {"duplicate": 12 * batches, "time_late": batches, "time_early": batches}
     watched.monitor.tick()
     rows = watched.values("driftline_sidecar_window_rows")
     now = watched.clock.now
@@ -482,4 +487,4 @@ def test_a_month_on_the_clock(built, tmp_path):
         "7d": 27 * 6 + now % 21600 / 3600,
         "30d": 29 * 24 + now % 86400 / 3600,
     }
-    assert rows == {"1h": 0} | {window: 10 * held for window, held in of_hours.items()}
+    assert rows == {"1h": 0} | {window: 10 * (held // 3) for window, held in of_hours.items()}
