@@ -11,10 +11,8 @@ import pytest
 import driftline
 from driftline import names, wire
 from driftline.errors import ConfigurationError
-from driftline.instrumentation import observe, problems
 from driftline.instrumentation.bins import binned
 from driftline.wire import Batch
-from otlp_receiver import Receiver
 from watched import Watched, baseline, batch, table
 
 COMPARED = (
@@ -27,17 +25,6 @@ SECRET, UNSEEN = 4711.0625, "a name nobody may read"
 @pytest.fixture(scope="module")
 def built():
     return baseline()
-
-
-@pytest.fixture
-def receiver(monkeypatch):
-    observe._observer.cache_clear()
-    monkeypatch.setattr(problems, "_logged", set())
-    with Receiver() as receiver:
-        monkeypatch.setenv("DRIFTLINE_ENDPOINT", receiver.endpoint)
-        yield receiver
-        driftline.shutdown()
-    observe._observer.cache_clear()
 
 
 def rows(count, shift):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 
 import numpy as np
 import pytest
 
 from driftline.instrumentation import buffer
-from driftline.instrumentation.buffer import Buffer, Entry, Model
+from driftline.instrumentation.buffer import Buffer, Entry, Model, Wake
 
 
 def entry(model, rows=1, *, rate=1.0, size=0, error=None):
@@ -22,7 +22,7 @@ def model():
 
 def test_rate_halves_as_it_fills():
     """All rows are kept up to half the capacity, then fewer and fewer; the last of very many still have a chance."""
-    full = Buffer(threading.Event(), capacity=100_000)
+    full = Buffer(Wake(), capacity=100_000)
     random = np.random.default_rng(0)
     held, rates = 0, []
     for _ in range(100_000):
@@ -39,14 +39,14 @@ def test_rate_halves_as_it_fills():
 
 def test_a_huge_call_is_thinned_alike():
     """A call larger than the buffer gets the share that fits, at once."""
-    rate, reserved = Buffer(threading.Event(), capacity=1000).reserve(1_000_000, 100)
+    rate, reserved = Buffer(Wake(), capacity=1000).reserve(1_000_000, 100)
     assert rate == 2.0**-17
     assert reserved == 762
 
 
 def test_release_makes_room():
     """What was given back can be taken again."""
-    some = Buffer(threading.Event(), capacity=1000)
+    some = Buffer(Wake(), capacity=1000)
     _, size = some.reserve(50, 10)
     assert some.reserve(1, 10)[0] == 0.5
     some.release(size)
@@ -55,12 +55,12 @@ def test_release_makes_room():
 
 def test_no_room_at_all():
     """Where not even one row in a million fits, nothing is kept."""
-    assert Buffer(threading.Event(), capacity=0).reserve(1, 10) == (0.0, 0)
+    assert Buffer(Wake(), capacity=0).reserve(1, 10) == (0.0, 0)
 
 
 def test_taken_together(model):
     """Rows are taken up to 2,048, of one rate and one recorder, in the order they came."""
-    some = Buffer(threading.Event())
+    some = Buffer(Wake())
     other = Model(("m", "1"))
     for each in (
         entry(model, 2000),
@@ -76,9 +76,23 @@ def test_taken_together(model):
     assert taken == [[2000, 48], [1], [1], [1]]
 
 
+@pytest.mark.timeout(30)
+def test_rung_while_ringing():
+    """A signal's handler may wake the sender at any step of its own thread's doing so: an Event would wait for itself."""
+    wake = Wake()
+    sys.setprofile(lambda *_: wake.ring())
+    try:
+        wake.ring()
+    finally:
+        sys.setprofile(None)
+    assert wake.is_set()
+    wake.wait(10)
+    assert not wake.is_set()
+
+
 def test_full_only(model):
     """With full, less than a batch stays where it is, and the sender is woken once there is one."""
-    wake = threading.Event()
+    wake = Wake()
     some = Buffer(wake)
     some.add(entry(model, 2047), 2047)
     assert not wake.is_set()
@@ -90,7 +104,7 @@ def test_full_only(model):
 
 def test_dropped_rows(model):
     """Rows not kept are handed over once, failed ones apart, with the next rows taken."""
-    some = Buffer(threading.Event())
+    some = Buffer(Wake())
     some.drop(model, 5, 0, failed=True)
     some.drop(model, 4, 0, failed=False)
     assert some.take(("m", "1"), full=False) is None
@@ -105,7 +119,7 @@ def test_dropped_rows(model):
 def test_models_are_bounded(monkeypatch):
     """A version made up for every call does not fill the memory."""
     monkeypatch.setattr(buffer, "MAX_MODELS", 3)
-    some = Buffer(threading.Event())
+    some = Buffer(Wake())
     added = [some.add(entry(Model(("m", str(at)))), 1) for at in range(5)]
     some.drop(Model(("m", "9")), 1, 0, failed=False)
     assert added == [True, True, True, False, False]

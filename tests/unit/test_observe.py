@@ -11,22 +11,9 @@ import pandas as pd
 import pytest
 
 import driftline
-from driftline.instrumentation import observe, problems
 from driftline.instrumentation.recorder import sample
-from otlp_receiver import Receiver
 
 AT = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
-
-
-@pytest.fixture
-def receiver(monkeypatch):
-    observe._observer.cache_clear()
-    monkeypatch.setattr(problems, "_logged", set())
-    with Receiver() as receiver:
-        monkeypatch.setenv("DRIFTLINE_ENDPOINT", receiver.endpoint)
-        yield receiver
-        driftline.shutdown()
-    observe._observer.cache_clear()
 
 
 def test_decorator(receiver):

@@ -13,10 +13,8 @@ import pytest
 from scipy import sparse
 
 import driftline
-from driftline.instrumentation import observe
 from driftline.instrumentation.inputs import read_features
 from driftline.instrumentation.policy import Policy, hashed
-from otlp_receiver import Receiver
 
 SECRET = 987654321.125
 NUMBERS = {"ssn": [SECRET, SECRET], "amount": [1.5, 2.5], "amount_max": [3.5, 4.5]}
@@ -35,16 +33,6 @@ FORMS = {
     "structured": np.array([tuple(row) for row in ARRAY.tolist()], [(name, "f8") for name in NUMBERS]),
     "masked": np.ma.masked_array(ARRAY, np.zeros_like(ARRAY, bool)),
 }
-
-
-@pytest.fixture
-def receiver(monkeypatch):
-    observe._observer.cache_clear()
-    with Receiver() as receiver:
-        monkeypatch.setenv("DRIFTLINE_ENDPOINT", receiver.endpoint)
-        yield receiver
-        driftline.shutdown()
-    observe._observer.cache_clear()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -24,19 +25,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import driftline
 from driftline import names
-from driftline.instrumentation import durations, observe, problems, process, recorder
-from otlp_receiver import Receiver
-
-
-@pytest.fixture
-def receiver(monkeypatch):
-    observe._observer.cache_clear()
-    monkeypatch.setattr(problems, "_logged", set())
-    with Receiver() as receiver:
-        monkeypatch.setenv("DRIFTLINE_ENDPOINT", receiver.endpoint)
-        yield receiver
-        driftline.shutdown()
-    observe._observer.cache_clear()
+from driftline.instrumentation import buffer, durations, problems, process, recorder
 
 
 @pytest.fixture
@@ -394,28 +383,59 @@ def test_sidecar_killed(receiver):
     assert [model(np.full((1, 1), value)).item() for value in range(50)] == [2 * value for value in range(50)]
 
 
+def test_called_again_from_anywhere_inside(receiver, monkeypatch):
+    """At every step of a call, the first one too, the same thread may call the model again: nothing waits for itself."""
+    monkeypatch.setattr(buffer, "FULL_ROWS", 1)  # so that each row wakes the sender
+    model = driftline.instrument(lambda row: row["a"], name="m", version="1")
+    steps = 0
+
+    def again(_frame, _event, _argument):
+        nonlocal steps
+        steps += 1
+        model({"a": -1})
+
+    sys.setprofile(again)
+    try:
+        for at in range(5):
+            model({"a": at})
+    finally:
+        sys.setprofile(None)
+    assert driftline.flush(10)
+    values = receiver.values("a")
+    assert sorted(value for value in values if value >= 0) == list(range(5))
+    assert steps > 100 <= values.count(-1) + 100
+
+
 def test_a_signal_in_the_midst_of_a_call(receiver):
     """A handler that predicts while its own thread is anywhere in driftline waits for nobody; all rows arrive."""
     model = driftline.instrument(lambda row: row["a"], name="m", version="1")
-    interrupted = []
+    handled, main, signals = threading.Semaphore(0), threading.main_thread().ident, 200
 
     def handler(*_):
-        interrupted.append(model({"a": -1}))
+        model({"a": -1})
+        handled.release()
 
-    before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
-    try:
-        at = 0
-        while at < 3000 or len(interrupted) < 50:
-            model({"a": at})
-            at += 1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    def interrupt():
+        for _ in range(signals):
+            signal.pthread_kill(main, signal.SIGUSR1)
+            handled.acquire(timeout=10)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    at = 0
+    while thread.is_alive():
+        model({"a": at})
+        at += 1
+    thread.join()
+    signal.signal(signal.SIGUSR1, before)
     assert driftline.flush(10)
     values = receiver.values("a")
-    assert sorted(value for value in values if value >= 0) == list(range(at))
-    assert 0 < values.count(-1) <= len(interrupted)  # inside the model's own call it counts as that call
+    last = receiver.batches[-1]
+    assert last.rows_total == len(values) + last.dropped_rows_total
+    if not last.dropped_rows_total:
+        assert sorted(value for value in values if value >= 0) == list(range(at))
+        assert 0 < values.count(-1) <= signals  # inside the model's own call it counts as that call
 
 
 def test_threads(receiver):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -82,13 +84,36 @@ class _Queue:
     failed: int = 0
 
 
+class Wake:
+    """Wakes the sender's thread; a signal's handler may ring while its own thread is ringing."""
+
+    def __init__(self) -> None:
+        self._rings: SimpleQueue[None] = SimpleQueue()  # an Event's lock would wait for itself
+
+    def ring(self) -> None:
+        """Wake who waits, or who waits next."""
+        if self._rings.empty():
+            self._rings.put(None)
+
+    def is_set(self) -> bool:
+        """Tell whether it was rung since somebody woke."""
+        return not self._rings.empty()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until it is rung, at most *timeout* seconds."""
+        with suppress(Empty):
+            self._rings.get(timeout=timeout)
+            while True:
+                self._rings.get_nowait()
+
+
 class Buffer:
     """Queues of entries, one a model and version, which share one bound.
 
     No call waits here for more than a few appends: nothing is sent, encoded or logged under the lock.
     """
 
-    def __init__(self, wake: threading.Event, capacity: int = CAPACITY) -> None:
+    def __init__(self, wake: Wake, capacity: int = CAPACITY) -> None:
         self._wake = wake
         self._capacity = capacity
         self._used = 0
@@ -136,8 +161,8 @@ class Buffer:
                 if entry.error is not None:
                     queue.failed += seen - rows
             full = queue.rows >= FULL_ROWS or queue.size >= FULL_BYTES
-        if full and not self._wake.is_set():
-            self._wake.set()
+        if full:
+            self._wake.ring()
         return True
 
     def drop(self, model: Model, rows: int, size: int, *, failed: bool) -> None:

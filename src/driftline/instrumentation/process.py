@@ -38,7 +38,7 @@ class Outlet:
             return self.sender
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal's handler may predict while its thread opens the way out
 _outlets: dict[Settings, Outlet] = {}
 _inherited: list[Sender] = []
 
@@ -88,7 +88,7 @@ def shutdown(timeout: float = EXIT_SECONDS) -> bool:
 def _forked() -> None:
     """In a forked child: the inherited rows, connection and stream are the parent's."""
     global _lock  # noqa: PLW0603 - a thread that does not exist here may hold the old one
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     for each in _outlets.values():
         sender, each.sender = each.sender, None
         if sender is not None:

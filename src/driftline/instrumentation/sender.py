@@ -17,7 +17,7 @@ from driftline import names
 from driftline.columns import Coded, take
 from driftline.instrumentation.batches import by_outputs, extra_bytes, row_bytes, tabulate
 from driftline.instrumentation.bins import binned
-from driftline.instrumentation.buffer import FULL_BYTES, FULL_ROWS, Buffer
+from driftline.instrumentation.buffer import FULL_BYTES, FULL_ROWS, Buffer, Wake
 from driftline.instrumentation.durations import Durations
 from driftline.instrumentation.problems import problem
 
@@ -57,7 +57,7 @@ class Sender:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._wake = threading.Event()
+        self._wake = Wake()
         self.buffer = Buffer(self._wake)
         self.durations = Durations()
         self.random = np.random.default_rng()
@@ -89,13 +89,13 @@ class Sender:
         with self._answer:
             self._asked += 1
             mine = self._asked
-            self._wake.set()
+            self._wake.ring()
             return self._answer.wait_for(lambda: self._answered >= mine, timeout)
 
     def stop(self, timeout: float) -> bool:
         """Send what is buffered, without repetitions, and end the thread; False when it took too long."""
         self._stopping.set()
-        self._wake.set()
+        self._wake.ring()
         if self._thread is None:
             return True
         self._thread.join(timeout)
@@ -111,7 +111,6 @@ class Sender:
         due = time.monotonic() + FLUSH_SECONDS
         while True:
             self._wake.wait(max(0.0, due - time.monotonic()))
-            self._wake.clear()
             asked, stopping = self._asked, self._stopping.is_set()
             everything = stopping or asked > self._answered or time.monotonic() >= due
             if everything:
