@@ -23,7 +23,7 @@ test-spark: .venv/.spark
 stack: .venv/.dev
 	@$(BIN)/python tests/built.py
 
-# scikit-learn, boosters, ONNX Runtime; PyTorch; Keras: environments of 1, 5 and 2 GB, cached, once.
+# Boosters and ONNX Runtime, of today and older; PyTorch; Keras: environments of 1, 1, 5 and 2 GB, cached, once.
 test-frameworks: .venv/.dev
 	@$(BIN)/python tests/frameworks/environments.py $(FRAMEWORKS)
 

@@ -26,8 +26,18 @@ ENVIRONMENTS = {
     },
     "torch": {"torch": ("torch==2.15.0",)},
     "keras": {"keras": ("keras==3.15.1", "tensorflow-cpu==2.21.0")},
+    "older": {  # as they were together in 2024, on numpy 1
+        "sklearn": ("scikit-learn==1.5.2", "pandas==2.1.4", "scipy==1.13.1", "numpy==1.26.4"),
+        "xgboost": ("xgboost-cpu==2.1.4",),
+        "lightgbm": ("lightgbm==4.3.0",),
+        "catboost": ("catboost==1.2.5",),
+        "onnxruntime": ("onnxruntime==1.18.1", "skl2onnx==1.17.0", "onnx==1.16.2"),
+    },
 }
 """The modules of the frameworks that are tested in an environment, and what is installed for each."""
+
+WARNINGS = {"older": "default"}
+"""What becomes of warnings, where old libraries say that others have moved on; elsewhere they are errors."""
 
 _TESTS = ("numpy", "opentelemetry-api", "opentelemetry-proto", "pytest", "pytest-timeout")
 
@@ -74,10 +84,12 @@ def _install(folder: Path, wanted: list[str]) -> None:
 def run(name: str, *arguments: str) -> int:
     """Run the tests of environment *name*; return pytest's exit code."""
     command = [python(name), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/frameworks", *arguments]
+    command += ["-o", f"filterwarnings={WARNINGS.get(name, 'error')}"]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests"))),
         "DRIFTLINE_FRAMEWORKS": " ".join(ENVIRONMENTS[name]),
+        "DRIFTLINE_ENVIRONMENT": name,
     }
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
