@@ -408,3 +408,21 @@ def test_one_wild_value_owns_no_score(built, wild):
     assert len(found) == 4
     assert all(abs(score) < 0.05 for score in found.values())
     assert watched.values(FAULTS, feature="amount", fault="out_of_range")[()] >= 1
+
+
+def test_a_tick_looks_at_what_has_changed(built):
+    """Scores stay as they are until rows come or a pane closes, and are then told anew."""
+    watched = Watched(built)
+    watched.monitor.observe(batch(500))
+    watched.monitor.tick()
+    (track,) = watched.monitor.models["fraud", "1"].tracks.values()
+    before = track.scores
+    watched.monitor.tick()
+    assert track.scores is before
+    watched.monitor.observe(batch(1, seed=2))
+    watched.monitor.tick()
+    assert track.scores is not before
+    before = track.scores
+    watched.clock.now += 300
+    watched.monitor.tick()
+    assert track.scores is not before

@@ -74,3 +74,50 @@ def test_every_jump_forgets_exactly_the_panes_that_left(jump):
         one.roll(1050 + 10 * step)
     assert one.merged().values.tolist() == many.merged().values.tolist()
     assert one.number == many.number
+
+
+def test_panes_are_taken_out_and_put_back_by_number():
+    """What another window holds pane by pane is what it held; a pane that has left it is not put back."""
+    one, other = window(), window(now=1050.0)
+    for number in range(6):
+        one.roll(1000 + 10 * number)
+        one.add(counts(number + 1, 1))
+    for number in (*one.numbers(), one.number):
+        other.put(number, one.pane_at(number))
+    assert one.numbers() == [100, 101, 102, 103, 104]
+    assert other.merged().values.tolist() == one.merged().values.tolist() == [21, 6]
+    other.put(99, counts(9, 9))
+    assert other.merged().rows == one.merged().rows
+    other.put(104, counts(0, 0))
+    assert other.merged().values.tolist() == [16, 5]
+
+
+def test_a_window_behind_what_was_kept_goes_on_from_there():
+    """A clock that has lost its time of day loses no pane."""
+    behind = window(now=0.0)
+    behind.put(100, counts(3, 4))
+    behind.roll(20)
+    behind.add(counts(1, 0))
+    assert behind.merged().values.tolist() == [4, 4]
+
+
+def test_what_was_told_of_closed_panes_is_forgotten_when_they_change():
+    """Not when rows come, but when a pane closes or is put."""
+    rolled = window()
+    rolled.memo["told"] = 1
+    rolled.add(counts(1, 1))
+    rolled.roll(1005)
+    assert rolled.memo
+    rolled.roll(1010)
+    assert not rolled.memo
+    rolled.memo["told"] = 1
+    rolled.put(100, counts(2, 2))
+    assert not rolled.memo
+
+
+def test_a_count_that_is_full_stays_full():
+    """Beyond four thousand million a cell does not begin again at 0."""
+    rolled = window()
+    for _ in range(3):
+        rolled.add(counts(2**31, 0))
+    assert rolled.merged().values.tolist() == [2**32 - 1, 0]
