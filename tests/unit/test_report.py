@@ -4,6 +4,7 @@ import base64
 import html.parser
 import http.server
 import json
+import re
 import ssl
 import subprocess
 import threading
@@ -13,8 +14,9 @@ import pytest
 
 from driftline.cli import main
 from driftline.report import draw
+from driftline.report.model import Asking, Period, _drawn
 from driftline.report.page import Badge, Column, Figure, Page, Query, Section, Table, render
-from driftline.report.prometheus import Prometheus, PrometheusRefused
+from driftline.report.prometheus import Prometheus, PrometheusRefused, Series
 from driftline.report.words import percent, short
 
 HOSTILE = [
@@ -257,6 +259,42 @@ def test_certificates(answering, tmp_path):
     assert Prometheus(server.url, ca=cert).now("up", 0.0)
     with pytest.raises(PrometheusRefused, match=r"cannot be reached: .*certificate verify failed"):
         Prometheus(server.url).now("up", 0.0)
+
+
+class Held:
+    """A Prometheus that holds what a test gives it: by series, the labels and the value of each."""
+
+    def __init__(self, **series):
+        self.series = series
+
+    def now(self, expr, at):
+        name = re.search(r"driftline_(\w+):", expr)[1]
+        return [Series(labels, [(at, value)]) for labels, value in self.series.get(name, ())]
+
+    def over(self, *_):
+        return []
+
+
+def test_bins_of_a_baseline_that_is_gone_are_not_drawn():
+    """After a new baseline most values of the day may lie on the old one's bins: what is drawn is the new one's."""
+
+    def labels(binning, **more):
+        return {"version": "2", "binning": binning, **more}
+
+    held = Held(
+        feature_values=[(labels("old"), 900.0), (labels("new"), 100.0)],
+        feature_share=[
+            (labels("old", bin="00"), 1.0),
+            (labels("new", bin="00"), 0.4),
+            (labels("new", bin="01"), 0.6),
+        ],
+        feature_baseline_ratio=[(labels("new", bin="00"), 0.5), (labels("new", bin="01"), 0.5)],
+    )
+    asking = Asking(held, "prod", "fraud", Period(0.0, 86_400.0, "1d"))
+    (figure,) = _drawn(asking, "amount", {})
+    assert figure.about == "Version 2. Most of all: 00, lowest, 50.0 % in training, 40.0 % in the last 24 h."
+    held.series["feature_baseline_ratio"] = []
+    assert _drawn(asking, "amount", {}) == []
 
 
 # --- the command ------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ MANY_LOST = 0.01
 BUDGET_DAYS = 30
 SERIOUS: tuple[Tone, ...] = ("bad", "none", "warn", "good")
 """The tones of a verdict: what cannot be judged comes before a ticket, for nobody knows how bad it is."""
+NOT_MOVED = "Nothing has moved away from training beyond chance, the calendar and its threshold."
 RUNBOOKS = "https://github.com/driftline/driftline/tree/main/alert-rules/runbooks"
 NOTES = (
     (
@@ -300,20 +301,13 @@ def _drift_in_words(
     history: Mapping[Key, Points],
 ) -> tuple[list[str], Tone, str]:
     if not scores:
-        return ["Drift is not judged: no score was recorded in the last 24 hours, for want of a baseline or of rows."], "none", \
-            "Drift cannot be judged: there is no score."  # fmt: skip
+        why = "no score was recorded in the last 24 hours, for want of a baseline or of rows"
+        return [f"Drift is not judged: {why}."], "none", "Drift cannot be judged: there is no score."
     watched = f"{len(scores)} features and outputs are watched."
     if not drifting:
-        past = [key[0] for key in order if key in history]
-        if past:
-            return [f"Nothing is drifting now; {listed(past)} did in this period. {watched}"], "good", ""
-        return (
-            [
-                f"Nothing has moved away from training beyond chance, the calendar and its threshold. {watched}"
-            ],
-            "good",
-            "",
-        )
+        past = listed([key[0] for key in order if key in history])
+        was = f"Nothing is drifting now; {past} did in this period." if history else NOT_MOVED
+        return [f"{was} {watched}"], "good", ""
     these = [key[0] for key in order if key[0] in drifting]
     says = [
         f"{feature}: PSI {score(scores[(feature,)])} of the last 24 hours against training, a ticket from "
@@ -346,7 +340,11 @@ def _drawn(asking: Asking, feature: str, borders: Mapping[str, Mapping[str, str]
         f"model_feature_bin:driftline_feature_share:24h{{{of}}} offset 1w", *by[1:],
     )  # fmt: skip
     figures = []
-    shown = [key for key in sorted(values, key=values.__getitem__, reverse=True) if values[key] > 0][:1]
+    # after a new baseline the last day still has values on the bins of the one that is gone
+    known_bins = {key[:2] for key in expected}
+    shown = sorted((key for key in values if values[key] > 0 and key in known_bins), key=values.__getitem__)[
+        -1:
+    ]
     for version, binning in shown:
         bins = [key[2] for key in expected if key[:2] == (version, binning)]
         bins.sort(
