@@ -320,6 +320,12 @@ def test_scores(score, classes, expected):
     assert plain(columns([[part]], [part.rows])) == expected
 
 
+def test_scores_of_no_class():
+    """Scores without a class are named, and not sent as a column that is none."""
+    with pytest.raises(Unreadable, match="scores of no class"):
+        read_score([[], []])
+
+
 def test_runs_are_stacked():
     """Where a run has no such column its rows are missing; numbers and text among them stay themselves."""
     runs = []

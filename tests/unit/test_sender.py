@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import driftline
 from driftline import names
 from driftline.instrumentation import problems, process, sender, transport
+from driftline.instrumentation.parts import Row
 from driftline.instrumentation.recorder import Recorder
 from driftline.instrumentation.settings import Settings
 from otlp_receiver import Receiver, partial_success
@@ -419,6 +420,27 @@ def test_own_requests_are_not_instrumented(receiver, monkeypatch):
     driftline.flush()
     assert seen == [True]
     assert context.get_value("suppress_instrumentation") is None
+
+
+def test_one_takes_no_other_with_it(receiver, monkeypatch):
+    """A call whose rows cannot be joined is dropped and counted by itself; those beside it in the batch arrive."""
+    join = Row.join
+    monkeypatch.setattr(
+        Row,
+        "join",
+        staticmethod(lambda parts: 1 / 0 if any(p.values["a"] == 7 for p in parts) else join(parts)),
+    )
+    recorder = Recorder("m", "1", settings=Settings(endpoint=receiver.endpoint))
+    for at in range(20):
+        with recorder.call({"a": at}):
+            pass
+    assert driftline.flush(10)
+    with recorder.call({"a": 20}):
+        pass
+    assert driftline.flush(10)
+    assert sorted(receiver.values("a")) == [at for at in range(21) if at != 7]
+    last = receiver.batches[-1]
+    assert (last.rows_total, last.dropped_rows_total) == (21, 1)
 
 
 def test_failing_once(receiver, monkeypatch):

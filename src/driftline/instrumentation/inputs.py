@@ -179,6 +179,8 @@ def read_score(score: Any, classes: Iterable[Any] | None = None) -> Part:
     if score.ndim > 2:
         raise Unreadable(f"an array of {score.ndim} dimensions is not understood")
     width = score.shape[1]
+    if not width:
+        raise Unreadable("scores of no class are none")
     if width <= 2:
         return Matrix((names.COLUMN_SCORE,), score[:, -1:])
     known = tuple(classes) if classes is not None else ()

@@ -146,7 +146,14 @@ class Sender:
         rows = sum(entry.rows for entry in entries)
         after = totals.rows + rows
         try:
-            table = tabulate(entries)
+            try:
+                table = tabulate(entries)
+            except Exception:
+                if len(entries) == 1:
+                    raise
+                for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
+                    self._send_entries(half, totals)  # one that cannot be read takes no other with it
+                return
             model.extra_bytes = extra_bytes(table) / rows
             most = max(1, min(FULL_ROWS, FULL_BYTES // row_bytes(table)))
             for start in range(0, rows, most):
