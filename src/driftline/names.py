@@ -139,6 +139,10 @@ BASELINE_FAULT_RATIO = Series(
     "driftline_feature_baseline_fault_ratio", "gauge", (*MODEL, "feature", "fault"),
     "Share of the baseline's rows with a fault.",
 )  # fmt: skip
+BASELINE_SCORE_EXPLAINED = Series(
+    "driftline_feature_baseline_score_explained_ratio", "gauge", (*MODEL, "feature", "binning"),
+    "Share of the score's variance in training that the bins of a feature explain; with attribution: true.",
+)  # fmt: skip
 OVERDISPERSION = Series(
     "driftline_feature_overdispersion", "gauge", (*MODEL, "feature", "binning", "window"),
     "How much more the panes of a window differ than chance explains, at least 1; absent under 8 closed panes.",
@@ -222,8 +226,8 @@ SEGMENT_ERRORS = Series(
 )  # fmt: skip
 
 MERGED_SERIES = (
-    FEATURE_VALUES, FEATURE_FAULTS, BASELINE_RATIO, BASELINE_VALUES, BASELINE_FAULT_RATIO, OVERDISPERSION,
-    DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, CONFIDENCE, LAST_PREDICTION, SILENCE_THRESHOLD,
+    FEATURE_VALUES, FEATURE_FAULTS, BASELINE_RATIO, BASELINE_VALUES, BASELINE_FAULT_RATIO,
+    BASELINE_SCORE_EXPLAINED, OVERDISPERSION, DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, CONFIDENCE, LAST_PREDICTION, SILENCE_THRESHOLD,
     MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, BASELINE_CREATED, UNDECLARED_COLUMNS, SCHEMA_CHANGED,
     SCORED_VALUES, SCORE_SUM, SCORE_SQUARES, SEGMENT_VALUES, SEGMENT_FAULTS, SEGMENT_PREDICTIONS, SEGMENT_ERRORS,
 )  # fmt: skip

@@ -2,16 +2,17 @@
 
 ::
 
-    baseline.py   Baseline: built from data, saved, loaded
-    build.py      what was asked for, column by column, into features
-    parts.py      counting on bins that are given, and adding parts up
-    table.py      DataFrames, Arrow tables, arrays into columns
-    files.py      Parquet, Arrow and CSV, read by column or by batch
-    stream.py     what is larger than memory: a sample for the bins, every row for the counts
-    kinds.py      what a column is, and whether it is a feature at all
-    bins.py       where values are counted, and how that is folded
-    feature.py    FeatureBaseline: one feature, and counting on its bins
-    file.py       to and from JSON, believing nothing
+    baseline.py     Baseline: built from data, saved, loaded
+    build.py        what was asked for, column by column, into features
+    parts.py        counting on bins that are given, and adding parts up
+    table.py        DataFrames, Arrow tables, arrays into columns
+    files.py        Parquet, Arrow and CSV, read by column or by batch
+    stream.py       what is larger than memory: a sample for the bins, every row for the counts
+    kinds.py        what a column is, and whether it is a feature at all
+    bins.py         where values are counted, and how that is folded
+    feature.py      FeatureBaseline: one feature, and counting on its bins
+    attribution.py  what drives the score: its sums by bin
+    file.py         to and from JSON, believing nothing
 """
 
 from driftline.baseline.baseline import Baseline

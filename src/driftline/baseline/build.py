@@ -12,6 +12,7 @@ import numpy as np
 
 from driftline import names
 from driftline.baseline import bins, file
+from driftline.baseline.attribution import Scores, attributed
 from driftline.baseline.feature import READ_AS_NUMBERS, FeatureBaseline
 from driftline.baseline.kinds import Unfit, is_text, kind_of, refuse_personal
 from driftline.baseline.parts import counted, counted_in_parts, moments
@@ -74,6 +75,25 @@ def build(
     if faults:
         raise BaselineError(faults)
 
+    if score is not None:
+        task = task or "classification"
+    answers: dict[str, FeatureBaseline] = {}
+    kind: Kind | None
+    for name, source in outputs.items():
+        try:
+            column = table.column(source)
+            if name == names.COLUMN_PREDICTION:
+                task = task or _task(column)
+                kind = _prediction_kind(column, task)
+            else:
+                kind = "numeric"
+            answers[name] = _feature(name, column, kind, older.get(name))
+        except Unfit as reason:
+            faults.append(f"{name}, column {source!r}, {reason}")
+    scores: Scores | None = None
+    driven = attributed(answers.values())
+    if driven is not None and rows.parts is None:  # else all rows are counted below
+        scores = Scores.of(driven, table.column(outputs[driven.name]))
     built: dict[str, FeatureBaseline] = {}
     skipped: dict[str, str] = {}
     for name in chosen:
@@ -83,26 +103,14 @@ def build(
             if not explicit and name not in older:
                 refuse_personal(name, column, rows.share)
             said = name in categoric or name in table.categorical
-            kind: Kind | None = "categorical" if said and kind_of(column) != "boolean" else None
-            built[name] = _feature(name, column, kind, older.get(name))
+            kind = "categorical" if said and kind_of(column) != "boolean" else None
+            built[name] = _feature(name, column, kind, older.get(name), scores)
         except Unfit as reason:
             if explicit:
                 faults.append(f"feature {name!r} {reason}")
             else:
                 skipped[name] = str(reason)
-    if score is not None:
-        task = task or "classification"
-    for name, source in outputs.items():
-        try:
-            column = table.column(source)
-            if name == names.COLUMN_PREDICTION:
-                task = task or _task(column)
-                kind = _prediction_kind(column, task)
-            else:
-                kind = "numeric"
-            built[name] = _feature(name, column, kind, older.get(name))
-        except Unfit as reason:
-            faults.append(f"{name}, column {source!r}, {reason}")
+    built |= answers
     if not built and not faults:
         faults.append("no column is left to watch" + "".join(f"; {n} {why}" for n, why in skipped.items()))
     if faults:
@@ -167,7 +175,9 @@ def _prediction_kind(column: Column, task: str) -> Kind:
 # --- one feature ------------------------------------------------------------------------------
 
 
-def _feature(name: str, column: Column, kind: Kind | None, older: FeatureBaseline | None) -> FeatureBaseline:
+def _feature(
+    name: str, column: Column, kind: Kind | None, older: FeatureBaseline | None, scores: Scores | None = None
+) -> FeatureBaseline:
     """Return the baseline of *column* on the bins of *older* where they suit it, else on its own.
 
     One bin is nothing to keep: what was constant gets bins of its own, silently.
@@ -177,15 +187,16 @@ def _feature(name: str, column: Column, kind: Kind | None, older: FeatureBaselin
         column: Its training data.
         kind: What it is, where that was said.
         older: Its older baseline, if it has one.
+        scores: Those of the same rows, of an input.
     """
     if older is not None and kind in (None, older.kind) and len(older.bins) > 1:
         kept = older.count(column)
         present = len(column) - int(kept.faults[names.FAULTS.index(names.MISSING)])
         if 2 * kept.values.sum() > present:
-            return _filled(name, column, older.kind, older.layout)
+            return _filled(name, column, older.kind, older.layout, scores)
         logger.warning("%s: what it holds does not fit the older baseline; it gets bins of its own", name)
     kind = kind or kind_of(column)
-    return _filled(name, column, kind, _new_bins(column, kind))
+    return _filled(name, column, kind, _new_bins(column, kind), scores)
 
 
 def _new_bins(column: Column, kind: Kind) -> Bins:
@@ -206,7 +217,7 @@ def _new_bins(column: Column, kind: Kind) -> Bins:
     raise Unfit(f"holds no {what}" + (f", only {', '.join(others)}" if others else ": every row is missing"))
 
 
-def _filled(name: str, column: Column, kind: Kind, layout: Bins) -> FeatureBaseline:
+def _filled(name: str, column: Column, kind: Kind, layout: Bins, scores: Scores | None) -> FeatureBaseline:
     values = np.empty(0)
     if kind in READ_AS_NUMBERS:
         values = np.sort(READ_AS_NUMBERS[kind](column).values.astype(np.float64)) + 0.0  # -0.0 becomes 0.0
@@ -232,7 +243,7 @@ def _filled(name: str, column: Column, kind: Kind, layout: Bins) -> FeatureBasel
         binning=layout.binning(kind),
     )
     mean, stddev = moments(values)  # of sorted values: the order of the rows must not even round another way
-    return replace(counted(empty, column), mean=mean, stddev=stddev)
+    return replace(counted(empty, column, scores), mean=mean, stddev=stddev)
 
 
 def _range(values: NDArray[np.float64]) -> tuple[float, float]:

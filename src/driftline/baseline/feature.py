@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from driftline.baseline.attribution import ScoreSums
     from driftline.columns import Column
 
 Kind: TypeAlias = Literal["numeric", "categorical", "boolean", "text_length"]
@@ -69,6 +70,7 @@ class FeatureBaseline:
             to the next one outwards.
         quantiles: Of the values, by probability.
         binning: 12 hex digits, equal for equal folds.
+        scores: Of an input, the model's score by the bins of the fold; None where the training data had none.
     """
 
     name: str
@@ -89,6 +91,7 @@ class FeatureBaseline:
     range: tuple[float, float]
     quantiles: Mapping[str, float]
     binning: str
+    scores: ScoreSums | None = None
     _rank: Mapping[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from driftline import names
+from driftline.baseline.attribution import ScoreSums
 from driftline.baseline.bins import TRUTHS, digest, label
 from driftline.baseline.feature import READ_AS_NUMBERS, FeatureBaseline
 from driftline.errors import BaselineError
@@ -16,6 +17,8 @@ from driftline.histogram import smoothed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
 
     from driftline.baseline.baseline import Baseline
 
@@ -57,13 +60,25 @@ def _feature_tree(feature: FeatureBaseline) -> dict[str, Any]:
         }
     else:
         content["categories"] = list(feature.categories)
-    return content | {
-        "counts": feature.counts.tolist(),
-        "faults": dict(feature.faults),
-        "binning": feature.binning,
-        "fold": feature.fold.tolist(),
-        "bins": list(feature.bins),
-        "ratios": feature.ratios.tolist(),
+    return (
+        content
+        | {
+            "counts": feature.counts.tolist(),
+            "faults": dict(feature.faults),
+            "binning": feature.binning,
+            "fold": feature.fold.tolist(),
+            "bins": list(feature.bins),
+            "ratios": feature.ratios.tolist(),
+        }
+        | ({} if feature.scores is None else {"scores": _scores_tree(feature.scores)})
+    )
+
+
+def _scores_tree(scores: ScoreSums) -> dict[str, Any]:
+    return {
+        "values": scores.values.tolist(),
+        "sums": scores.sums.tolist(),
+        "squares": float(scores.squares[0]),
     }
 
 
@@ -175,6 +190,7 @@ _OF_NUMBERS: dict[str, Form] = {
     "sums": _NUMBERS,
 }
 _OF_CATEGORIES: dict[str, Form] = {"categories": _TEXTS}
+_OF_SCORES: dict[str, Form] = {"values": _WHOLES, "sums": _NUMBERS, "squares": _NUMBER}
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -258,6 +274,7 @@ def _feature(
     wrong: list[str] = []
     numeric = content.get("kind") in tuple(READ_AS_NUMBERS)
     found = _fields(content, _OF_ALL | (_OF_NUMBERS if numeric else _OF_CATEGORIES), "", wrong)
+    scores = _scores(content["scores"], wrong) if "scores" in content else None
     feature = None
     if not wrong:
         low, high = found.get("range", (0, 0))
@@ -282,10 +299,28 @@ def _feature(
                 probability: float(value) for probability, value in found.get("quantiles", {}).items()
             },
             binning=found["binning"],
+            scores=scores,
         )
         wrong = _misfits(feature) or _contradictions(feature)
     faults += [f"{where}: {fault}" for fault in wrong]
     return None if wrong else feature
+
+
+def _scores(content: Any, faults: list[str]) -> ScoreSums | None:
+    """Return the sums of the score that *content* holds; where they are not of their form, note why."""
+    if not isinstance(content, dict):
+        faults.append("scores must be an object")
+        return None
+    wrong: list[str] = []
+    found = _fields(content, _OF_SCORES, "scores.", wrong)
+    faults += wrong
+    if wrong:
+        return None
+    return ScoreSums(
+        np.array(found["values"], np.int64),
+        np.array(found["sums"], np.float64),
+        np.array([found["squares"]], np.float64),
+    )
 
 
 def _misfits(feature: FeatureBaseline) -> list[str]:
@@ -308,6 +343,8 @@ def _misfits(feature: FeatureBaseline) -> list[str]:
         found.append("fold must be as many as counts, rise, and name each of bins")
     if len(feature.ratios) != last + 1:
         found.append("ratios must be as many as bins")
+    if feature.scores is not None and not len(feature.scores.values) == len(feature.scores.sums) == last + 1:
+        found.append("scores must be as many as bins")
     if set(feature.faults) != set(names.FAULTS_OF_KIND[feature.kind]):
         found.append(f"faults must be {', '.join(names.FAULTS_OF_KIND[feature.kind])}")
     return found
@@ -339,6 +376,17 @@ def _contradictions(feature: FeatureBaseline) -> list[str]:
         found.append(f"bins must be {', '.join(dict.fromkeys(labels))}")
     if not np.allclose(feature.ratios, smoothed(layout.folded(feature.counts)), rtol=1e-9, atol=0):
         found.append("ratios must be (n_b + 0.5) / (n + 0.5 B)")
+    if feature.scores is not None and not _are_shares(feature.scores, layout.folded(feature.counts)):
+        found.append("scores must be those of counted values, each from 0 to 1")
     if feature.binning != layout.binning(feature.kind):
         found.append("binning must be that of the fold")
     return found
+
+
+def _are_shares(scores: ScoreSums, counts: NDArray[np.int64]) -> bool:
+    """Tell whether *scores* can be sums and squares of numbers from 0 to 1, each of a value of *counts*."""
+    values, sums, squares = scores.values, scores.sums, scores.squares[0]
+    if not ((values <= counts) & (sums >= 0) & (sums <= values)).all():
+        return False
+    filled, slack = values > 0, 1e-7 * values.sum()  # squares are rounded
+    return bool((sums[filled] ** 2 / values[filled]).sum() - slack <= squares <= sums.sum() + slack)

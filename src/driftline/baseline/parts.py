@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import reduce
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from driftline import names
+from driftline.baseline.attribution import Scores, ScoreSums, attributed
 from driftline.baseline.feature import READ_AS_NUMBERS
 from driftline.baseline.file import LARGEST
 from driftline.baseline.kinds import Unfit
+from driftline.baseline.table import Table
 from driftline.columns import Coded, of
 from driftline.errors import BaselineError
 from driftline.histogram import smoothed
@@ -23,12 +26,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from driftline.baseline.feature import FeatureBaseline
-    from driftline.baseline.table import Table
     from driftline.columns import Column
 
 
-def counted(feature: FeatureBaseline, column: Column) -> FeatureBaseline:
-    """Return *feature* with its bins, range and quantiles as they are, and everything else of *column*."""
+def counted(feature: FeatureBaseline, column: Column, scores: Scores | None = None) -> FeatureBaseline:
+    """Return *feature* with its bins, range and quantiles as they are, and everything else of *column*.
+
+    Args:
+        feature: An input or an output.
+        column: Its training data.
+        scores: Those of the same rows, to be summed by the bins of an input.
+    """
     values = np.empty(0)
     if feature.kind in READ_AS_NUMBERS:
         values = READ_AS_NUMBERS[feature.kind](column).values.astype(np.float64)
@@ -46,6 +54,7 @@ def counted(feature: FeatureBaseline, column: Column) -> FeatureBaseline:
         faults={fault: faults[fault] for fault in names.FAULTS_OF_KIND[feature.kind]},
         mean=mean,
         stddev=stddev,
+        scores=None if scores is None else scores.by_bin(feature, column, feature.layout.cuts),
     )
 
 
@@ -63,20 +72,27 @@ def counted_in_parts(
         BaselineError: A column is not there, or holds neither numbers nor text.
     """
     rows = 0
-    found = {name: counted(feature, of([])) for name, feature in features.items()}
-    for table in tables:
+    score = attributed(features.values())
+    found: dict[str, FeatureBaseline] = {}
+    nothing = Table(tuple(sources.values()), 0, lambda _: of([]))
+    for table in chain([nothing], tables):
         absent = [source for name, source in sources.items() if source not in table.names]
         if absent:
             shown = ", ".join(table.names[:20])
             raise BaselineError([f"column {name!r} is not in the data, which has {shown}" for name in absent])
         rows += table.rows
+        scores = None if score is None else Scores.of(score, _read(table, score.name, sources))
         for name, feature in features.items():
-            try:
-                part = counted(feature, table.column(sources[name]))
-            except Unfit as reason:
-                raise BaselineError(f"{name}, column {sources[name]!r}, {reason}") from reason
-            found[name] = merged([found[name], part])
+            part = counted(feature, _read(table, name, sources), None if name.startswith("@") else scores)
+            found[name] = merged([found[name], part]) if name in found else part
     return rows, found
+
+
+def _read(table: Table, name: str, sources: Mapping[str, str]) -> Column:
+    try:
+        return table.column(sources[name])
+    except Unfit as reason:
+        raise BaselineError(f"{name}, column {sources[name]!r}, {reason}") from reason
 
 
 def merged(parts: Sequence[FeatureBaseline]) -> FeatureBaseline:
@@ -95,6 +111,7 @@ def merged(parts: Sequence[FeatureBaseline]) -> FeatureBaseline:
         faults={fault: sum(part.faults[fault] for part in parts) for fault in first.faults},
         mean=mean,
         stddev=stddev,
+        scores=_merged_scores([part.scores for part in parts]),
     )
 
 
@@ -156,6 +173,18 @@ def _merged_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Add up shape (parts, bins), rounded once, so that no order of parts differs; held at float64's end."""
     parts = _power_of_two(len(sums)) * 2  # none overflows that is divided by as many
     return np.array([_held(bin_, parts) for bin_ in sums.T.tolist()])
+
+
+def _merged_scores(parts: Sequence[ScoreSums | None]) -> ScoreSums | None:
+    """Add up *parts*; None where one has none, for a part of the rows would say something else."""
+    present = [part for part in parts if part is not None]
+    if len(present) < len(parts):
+        return None
+    return ScoreSums(
+        np.sum([part.values for part in present], axis=0),
+        _merged_sums(np.array([part.sums for part in present])),
+        _merged_sums(np.array([part.squares for part in present])),
+    )
 
 
 def _held(items: list[float], parts: float) -> float:

@@ -12,7 +12,7 @@ import prometheus_client
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from driftline import names
-from driftline.sidecar.attribution import ScoreSums
+from driftline.baseline.attribution import ScoreSums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -225,7 +225,12 @@ class Exposition:
         stuck = ((c.stuck, t.stuck[t.track.constancy.judged].tolist()) for c, t in pairs)
         yield names.FEATURE_FAULTS, unique([*faults, *stuck, *learning])
         for number, series in enumerate(
-            (names.BASELINE_RATIO, names.BASELINE_VALUES, names.BASELINE_FAULT_RATIO)
+            (
+                names.BASELINE_RATIO,
+                names.BASELINE_VALUES,
+                names.BASELINE_FAULT_RATIO,
+                names.BASELINE_SCORE_EXPLAINED,
+            )
         ):
             yield series, unique((c.baseline[number], None) for c, _ in pairs)
         yield names.DRIFT_THRESHOLD, unique((c.thresholds, None) for c, _ in pairs)
@@ -423,6 +428,10 @@ class _Constant:
             + [
                 f'driftline_feature_baseline_fault_ratio{{{of[f.name]},fault="{names.CONSTANT}"}} 0.0'
                 for f in varied
+            ],
+            [
+                f"driftline_feature_baseline_score_explained_ratio{{{binned[name]}}} {share!r}"
+                for name, share in track.attribution.in_training.items()
             ],
         )
         self.stuck = [

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from driftline.baseline import Baseline
+    from driftline.baseline.attribution import ScoreSums
     from driftline.columns import Column
     from driftline.config import Config
-    from driftline.sidecar.attribution import ScoreSums
     from driftline.sidecar.segments import SegmentCounts
     from driftline.sidecar.telemetry import Telemetry
     from driftline.window import Counts
@@ -78,7 +78,7 @@ class Track:
         self.stuck = np.zeros(len(layout.features), np.int64)
         self.segments = SegmentLayout(layout.features, segments)
         self.segment_totals = self.segments.empty()
-        self.attribution = Attribution(layout.features, wanted=settings.attribution)
+        self.attribution = Attribution(layout.baseline, layout.features, wanted=settings.attribution)
         self.score_totals = self.attribution.empty()
         self.totals = layout.empty()
         self.fresh = layout.empty()

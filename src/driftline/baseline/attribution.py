@@ -1,0 +1,122 @@
+"""What drives the score: how high it is in each bin of each feature, as sums that add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from driftline import names
+from driftline.columns import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from driftline.baseline.feature import FeatureBaseline
+    from driftline.columns import Column
+
+LEAST_ROWS = 5000
+"""By chance alone a feature of B bins explains (B - 1) / rows; the recording rule asks for as many."""
+LEAST_VARIANCE = 1e-6
+"""Of scores from 0 to 1; below it there is nothing to explain."""
+_GRID = 2.0**26
+"""Scores are rounded to such parts of 1: then a sum of up to 2**27 is exact, whatever the order of the rows."""
+
+
+@dataclass(slots=True)
+class ScoreSums:
+    """The scores of the rows in each bin, each score from 0 to 1 of its baseline's range.
+
+    Attributes:
+        values: Shape (bins,), rows that had a score; of several features one after another.
+        sums: Shape (bins,), the sum of their scores.
+        squares: Shape (features,), the sum of the squares of the scores of all bins.
+    """
+
+    values: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls, bins: int, features: int = 1) -> ScoreSums:
+        """Return sums of nothing."""
+        return cls(np.zeros(bins, np.int64), np.zeros(bins), np.zeros(features))
+
+    def add(self, other: ScoreSums) -> None:
+        """Add *other*, of the same baseline."""
+        self.values += other.values
+        self.sums += other.sums
+        self.squares += other.squares
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for column in (self.values, self.sums, self.squares):
+            column[:] = 0
+
+    def explained(self) -> float | None:
+        """Return the share of the score's variance between the bins of one feature (eta squared).
+
+        None where there are too few rows, or scores that do not vary.
+        """
+        rows = int(self.values.sum())
+        if rows < LEAST_ROWS:
+            return None
+        common = float(self.sums.sum()) ** 2 / rows
+        filled = self.values > 0
+        between = float((self.sums[filled] ** 2 / self.values[filled]).sum()) - common
+        whole = float(self.squares.sum()) - common
+        return min(max(between / whole, 0.0), 1.0) if whole > LEAST_VARIANCE * rows else None
+
+
+class Scores(NamedTuple):
+    """The scores of some rows.
+
+    Attributes:
+        values: From 0 to 1 of the range that the score had in training.
+        rows: The row of each; None where every row has one.
+    """
+
+    values: NDArray[np.float64]
+    rows: NDArray[np.intp] | None
+
+    @classmethod
+    def of(cls, score: FeatureBaseline, column: Column) -> Scores:
+        """Read *column*, values of *score*."""
+        read = numbers(column)
+        low, high = score.range
+        shares = (read.values.astype(np.float64) / 2 - low / 2) / (
+            high / 2 - low / 2
+        )  # halves do not overflow
+        return cls(np.rint(shares.clip(0.0, 1.0) * _GRID) / _GRID, read.rows)
+
+    def by_bin(self, feature: FeatureBaseline, column: Column, cuts: NDArray[np.float64]) -> ScoreSums:
+        """Sum the scores by the folded bins of *feature*, of which *column* holds the values and *cuts* are."""
+        places, _ = feature.place(column, cuts)
+        values = self.values
+        if self.rows is not None:
+            places = places[self.rows]
+        held = places >= 0
+        if not held.all():
+            places, values = places[held], values[held]
+        bins = len(feature.bins)
+        squares = np.rint(np.square(values) * _GRID).sum() / _GRID
+        return ScoreSums(
+            np.bincount(places, minlength=bins),
+            np.bincount(places, values, bins).astype(np.float64),
+            np.array([squares]),
+        )
+
+
+def attributed(features: Iterable[FeatureBaseline]) -> FeatureBaseline | None:
+    """Return the score of a model: ``@score``, else a ``@prediction`` that is a number, else the first of a class.
+
+    None where there is none, or it has no range.
+    """
+    scores = {f.name: f for f in features if f.name.startswith(names.OUTPUTS) and f.kind == "numeric"}
+    first = next(iter(scores), None)
+    name = next((name for name in (names.COLUMN_SCORE, names.COLUMN_PREDICTION) if name in scores), first)
+    found = None if name is None else scores[name]
+    return found if found is not None and found.range[0] < found.range[1] else None
