@@ -145,7 +145,7 @@ class SideBySide:
         """
         counts, sums = np.zeros(self.starts[-1], np.int64), np.zeros(self.starts[-1])
         faults = np.zeros((len(columns), 3), np.int64)
-        size = max(1, _BESIDE // rows)
+        size = max(1, _BESIDE // max(1, rows))  # of a batch whose rows are all too old, none is left
         for first in range(0, len(columns), size):
             block = columns[first : first + size]
             place = slice(self.starts[first], self.starts[first + len(block)])
@@ -231,7 +231,9 @@ def not_above(edges: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return the largest float32 not above each of *edges*: what float32 values lie on the same side of."""
     with np.errstate(over="ignore"):
         narrow = edges.astype(np.float32)
-    below: NDArray[np.float32] = np.where(narrow > edges, np.nextafter(narrow, np.float32(-np.inf)), narrow)
+        below: NDArray[np.float32] = np.where(
+            narrow > edges, np.nextafter(narrow, np.float32(-np.inf)), narrow
+        )
     return below
 
 

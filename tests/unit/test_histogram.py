@@ -93,7 +93,7 @@ def plainly_cut(values, edges, low, high):
     return np.bincount(place, cut, minlength=len(edges) - 1)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 64, 65, 500, 3000])
+@pytest.mark.parametrize("rows", [0, 1, 2, 64, 65, 500, 3000])
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i1", "i8", "?"])
 def test_features_side_by_side_are_counted_as_each_alone(rows, dtype):
     """Counting all features of a batch at once changes nothing, whatever is missing, infinite or out of range."""
@@ -173,3 +173,10 @@ def test_folding_small_integers_does_not_overflow(dtype):
     """A window keeps small integers; their sum may need more room than they do."""
     top = 200 if dtype == np.uint8 else 2**31
     assert fold(np.array([top] * 4, dtype), np.zeros(4, np.intp), 1).tolist() == [4 * top]
+
+
+def test_the_float32_below_the_least_is_infinite():
+    """An edge just below the least float32 is narrowed without a warning: no float32 lies below it but -inf."""
+    least = float(np.finfo(np.float32).min)
+    edge = np.nextafter(least, -np.inf)
+    assert histogram.not_above(np.array([least, edge])).tolist() == [least, -np.inf]
