@@ -92,6 +92,25 @@ def test_time_goes_on_while_the_sidecar_is_down(built, tmp_path):
     assert rows["24h"] == 2000
 
 
+@pytest.mark.parametrize("down", [0, 3600, 6 * 3600, 24 * 3600])
+def test_a_pane_that_was_open_at_one_restart_is_there_after_the_next(built, tmp_path, down):
+    """It closed while the sidecar was down, so it has no file of its own until the restarted one writes it."""
+    before = watch(built, tmp_path)
+    fill(before, batches=3)
+    before.clock.now += down
+    between = restarted(before, built)
+    between.monitor.tick()
+    between.state.save(between.monitor)
+    between.monitor.observe(batch(1, seed=9))
+    between.monitor.tick()
+    between.state.save(between.monitor)
+    after = restarted(between, built)
+    after.monitor.tick()
+    rows = after.values("driftline_sidecar_window_rows")
+    assert rows == between.values("driftline_sidecar_window_rows")
+    assert rows["30d"] == 601
+
+
 def test_a_new_baseline_with_the_same_bins_keeps_the_windows(built, tmp_path):
     """A restart that comes with a retrained baseline on inherited edges loses nothing."""
     before = watch(built, tmp_path)

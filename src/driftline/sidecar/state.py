@@ -274,9 +274,12 @@ class StateFolder:
                 with self._reading(path):
                     self._read_panes(path, track, kept, carry, own=folder == own)
         if folder == own and whole:
-            self._written[track] = _Written(
-                {n: w.numbers()[-1] for n, w in track.windows.items() if w.numbers()}
-            )
+            # What was open when it was written may be closed by now, and has no file of its own yet.
+            there = {
+                name: [number for number in window.numbers() if (folder / _pane_file(name, number)).exists()]
+                for name, window in track.windows.items()
+            }
+            self._written[track] = _Written({name: max(found) for name, found in there.items() if found})
         for window in track.windows.values():
             window.roll(monitor.clock())
 
