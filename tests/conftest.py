@@ -1,5 +1,6 @@
 """Which tests cannot run here, and why; and on which stack each of the others runs."""
 
+import contextlib
 import os
 import shutil
 
@@ -8,6 +9,13 @@ import pytest
 import built
 import tested_with
 from driftline.cli import binaries
+
+with contextlib.suppress(ImportError):  # the frameworks' environments have none
+    from hypothesis import HealthCheck, settings
+
+    # No test is timed: the machine may be busy with anything.
+    settings.register_profile("driftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("driftline")
 
 
 def needs(item):

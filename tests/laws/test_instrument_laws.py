@@ -103,7 +103,7 @@ def test_sample_is_uniform(rate):
     assert np.abs(counts - times * rate).max() < 5 * sigma
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(
     calls=st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=12),
     every=st.integers(1, 4),
@@ -131,7 +131,7 @@ def test_rows_are_conserved(receiver, calls, every):
     driftline.shutdown()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(features=WEIRD, output=WEIRD, score=WEIRD)
 def test_anything_goes(receiver, features, output, score):
     """Whatever a model takes and returns, the caller gets the very object, and the sender lives."""

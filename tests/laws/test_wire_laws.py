@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 from google.protobuf.json_format import MessageToJson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -112,7 +112,6 @@ def said(batch):
 
 
 @given(batch=batches())
-@settings(deadline=None)
 def test_round_trip(batch):
     """What is sent arrives, value by value, and says the same of itself."""
     request = decode(encode(batch))
@@ -129,7 +128,6 @@ def test_round_trip(batch):
         lambda dtype: hnp.arrays(dtype, 5)
     )
 )
-@settings(deadline=None)
 def test_exact(column):
     """A type that the wire has arrives bit by bit."""
     batch = Batch(model="m", version="1", rows=5, columns={"x": column})
@@ -139,7 +137,6 @@ def test_exact(column):
 
 
 @given(batch=batches(most=10))
-@settings(deadline=None)
 def test_json_means_the_same(batch):
     """A request in JSON, as protobuf writes it, is read like the same in protobuf."""
     raw = encode(batch)
@@ -152,7 +149,6 @@ def test_json_means_the_same(batch):
 
 
 @given(batches=st.lists(batches(most=3), max_size=4), data=st.data())
-@settings(deadline=None)
 def test_damage_is_contained(batches, data):
     """However a body is damaged, it is read or said to be unreadable, and refusals have listed reasons."""
     body = bytearray(b"".join(encode(batch) for batch in batches))
@@ -187,7 +183,6 @@ TREES = st.recursive(
 
 
 @given(tree=TREES)
-@settings(deadline=None)
 def test_any_json_is_contained(tree):
     """Whatever JSON arrives is read or said to be unreadable."""
     for body in (tree, {"resourceLogs": [{"scopeLogs": [{"logRecords": [tree]}]}]}):
@@ -201,7 +196,6 @@ def test_any_json_is_contained(tree):
 @given(
     items=st.lists(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats() | TEXT, min_size=1)
 )
-@settings(deadline=None)
 def test_rows_together_mean_the_same(items):
     """One-row records hold the same whether they come in one request or each in its own."""
     request = ExportLogsServiceRequest()
