@@ -168,6 +168,26 @@ def test_a_column_that_comes_and_goes():
     assert len(built.features["b"].categories[0]) <= 128
 
 
+def test_a_column_of_errors_without_any():
+    """A sender that always has the column, and nothing in it, has no failed rows."""
+    found = Capture("fraud", "1")
+    for nobody in (np.full(3, np.nan), Coded(np.full(3, -1), ()), Coded(np.zeros(3, np.intp), ("",))):
+        found.observe(
+            Batch(model="fraud", version="1", rows=3, columns={"a": np.arange(3.0), "@error": nobody})
+        )
+    assert (found.rows, found.failed) == (9, 0)
+
+
+def test_counts_alone_make_no_baseline():
+    """A service in bins-only mode sends no values: that is what is said, not that nothing came."""
+    found = Capture("fraud", "1")
+    latency = {"@latency": np.full(2000, 0.1)}
+    counts = {"a": np.array([0, 0, 0, 0, 2000])}
+    found.observe(Batch(model="fraud", version="1", rows=2000, columns=latency, counts=counts))
+    with pytest.raises(BaselineError, match="2000 of fraud 1 as counts alone, by DRIFTLINE_BASELINE"):
+        stable(found, "captured")
+
+
 def test_outputs_that_cannot_stand_together():
     """One score and scores of classes: the one is taken, the others are left out."""
     found = Capture("m", "1")

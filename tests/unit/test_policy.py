@@ -13,6 +13,7 @@ import pytest
 from scipy import sparse
 
 import driftline
+from driftline.errors import ConfigurationError
 from driftline.instrumentation.inputs import read_features
 from driftline.instrumentation.policy import Policy, hashed
 
@@ -95,6 +96,18 @@ def test_the_environment_only_narrows(receiver, monkeypatch):
     driftline.flush()
     assert receiver.batches[0].columns.keys() == {"a", "d", "@prediction", "@latency"}
     assert receiver.values("d") == [hashed("de", b"pepper")] != [hashed("de")]
+
+
+@pytest.mark.parametrize("argument", ["allow", "ignore", "hashed"])
+def test_one_text_for_several(receiver, caplog, argument):
+    """The letters of a name are no patterns: what was to be kept back would leave. It is refused, so nothing does."""
+    with pytest.raises(ConfigurationError, match=f"{argument}: 'ssn' is one text; pass a list of names"):
+        driftline.instrument(len, name="m", version="1", **{argument: "ssn"})
+    with driftline.observe("m", "1", {"ssn": SECRET}, **{argument: "ssn"}) as call:
+        call.prediction = 1.0
+    driftline.flush()
+    assert receiver.batches == []
+    assert f"{argument}: 'ssn' is one text" in caplog.text
 
 
 def test_the_key_is_not_shown():

@@ -232,11 +232,26 @@ def test_refusals_say_what_to_do(answering, answer, says):
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["prometheus:9090", "file:///etc/passwd", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "prometheus:9090", "file:///etc/passwd", "http://", "", "http://[::1:9090", "http://prometheus:99999",
+        "ftp://me:secret@prometheus", "http://me:secret@prometheus:port",
+    ],
+)  # fmt: skip
 def test_an_address_that_is_none(url):
-    """Only http and https are asked."""
-    with pytest.raises(PrometheusRefused, match="is no address of a Prometheus"):
+    """Only http and https are asked; a password in what is refused is not shown."""
+    with pytest.raises(PrometheusRefused, match="is no address of a Prometheus") as refused:
         Prometheus(url)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("token", ["secret\nof two lines", "secr\u00e9t"])
+def test_a_token_that_is_none(token):
+    """It is refused with its remedy, and not shown."""
+    with pytest.raises(PrometheusRefused, match="the token holds what no token may") as refused:
+        Prometheus("http://prometheus:9090", token=token)
+    assert "secr" not in str(refused.value)
 
 
 def test_nobody_there():

@@ -75,6 +75,11 @@ class Capture:
             if (batch.model, batch.version) != (self.model, self.version):
                 self.others[f"{batch.model} {batch.version}"] += batch.rows
                 return
+            if batch.counts is not None:
+                self.others[f"{batch.model} {batch.version} as counts alone, by DRIFTLINE_BASELINE"] += (
+                    batch.rows
+                )
+                return
             if self._streams.admit(batch, time.monotonic()).refused:
                 return
             errors = batch.columns.get(names.COLUMN_ERROR)
@@ -82,7 +87,7 @@ class Capture:
             if errors is not None:
                 found = categories(errors)
                 rows = np.arange(batch.rows) if found.rows is None else found.rows
-                answered[rows[np.array([*map(bool, found.texts)])[found.codes]]] = False
+                answered[rows[np.array([*map(bool, found.texts)], np.bool_)[found.codes]]] = False
             self.rows += int(answered.sum())
             self.failed += batch.rows - int(answered.sum())
             self._keep(batch.columns, answered)

@@ -101,7 +101,7 @@ def _period(since: str, until: str | None) -> Period:
 
 def _token(path: Path | None) -> str | None:
     if path is None:
-        return os.environ.get("PROMETHEUS_TOKEN")
+        return os.environ.get("PROMETHEUS_TOKEN", "").strip() or None
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from driftline.instrumentation.calls import Watch, recorded
 from driftline.instrumentation.frameworks.reading import CALLED
-from driftline.instrumentation.policy import Policy
+from driftline.instrumentation.policy import Policy, patterns
 from driftline.instrumentation.problems import problem
 from driftline.instrumentation.recorder import Call, Known, Recorder, recorder_for
 from driftline.instrumentation.said import Said
@@ -115,9 +115,9 @@ def observe(
             version,
             task,
             sample_rate,
-            None if allow is None else tuple(allow),
-            tuple(ignore),
-            tuple(hashed),
+            None if allow is None else patterns("allow", allow),
+            patterns("ignore", ignore),
+            patterns("hashed", hashed),
             baseline,
             endpoint,
         )

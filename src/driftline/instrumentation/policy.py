@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from driftline.columns import Coded, Column, categories
+from driftline.errors import ConfigurationError
 from driftline.instrumentation.parts import Columns, Part, whole
 
 if TYPE_CHECKING:
@@ -45,16 +46,20 @@ class Policy:
         hashed: Iterable[str] = (),
         environ: Mapping[str, str] = os.environ,
     ) -> Policy:
-        """Return what was given together with ``DRIFTLINE_ALLOW``, ``_DENY``, ``_HASH`` and ``_HASH_KEY``."""
+        """Return what was given together with ``DRIFTLINE_ALLOW``, ``_DENY``, ``_HASH`` and ``_HASH_KEY``.
+
+        Raises:
+            ConfigurationError: One text was given for several.
+        """
 
         def said(name: str) -> tuple[str, ...]:
             return tuple(filter(None, map(str.strip, environ.get(f"DRIFTLINE_{name}", "").split(","))))
 
-        groups = (None if allow is None else tuple(allow), said("ALLOW") or None)
+        groups = (None if allow is None else patterns("allow", allow), said("ALLOW") or None)
         return cls(
             tuple(group for group in groups if group is not None),
-            (*deny, *said("DENY")),
-            (*hashed, *said("HASH")),
+            (*patterns("ignore", deny), *said("DENY")),
+            (*patterns("hashed", hashed), *said("HASH")),
             environ.get("DRIFTLINE_HASH_KEY", "").encode(),
         )
 
@@ -86,6 +91,17 @@ class Policy:
         codes = np.full(len(column), -1)
         codes[slice(None) if read.rows is None else read.rows] = read.codes
         return Coded(codes, tuple(hashed(text, self.key) for text in read.texts))
+
+
+def patterns(argument: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Return what was *given* as *argument*.
+
+    Raises:
+        ConfigurationError: It is one text: its letters would be the patterns, and keep nothing back.
+    """
+    if isinstance(given, str):
+        raise ConfigurationError(f"{argument}: {given!r} is one text; pass a list of names")
+    return tuple(given)
 
 
 def hashed(text: str, key: bytes = b"") -> str:

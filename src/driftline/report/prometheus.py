@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import ssl
 import urllib.error
 import urllib.parse
@@ -67,11 +68,17 @@ class Prometheus:
         ca: Path | None = None,
         cert: tuple[Path, Path] | None = None,
     ) -> None:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urllib.parse.urlsplit(url)
+            good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # half an IPv6 address, a port that is none
+            good = False
+        if not good:  # a password before the @ is not for a log
             raise PrometheusRefused(
-                f"{url} is no address of a Prometheus, give one such as http://prometheus:9090"
+                f"{re.sub('//.*@', '//...@', url)} is no address of a Prometheus, give one such as http://prometheus:9090"
             )
+        if token and not (token.isascii() and token.isprintable()):
+            raise PrometheusRefused("the token holds what no token may: is there a line break in it?")
         self.url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
         self._authorization = f"Bearer {token}" if token else None
         if parts.username is not None:
