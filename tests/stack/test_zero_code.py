@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from driftline.instrumentation import problems
 from driftline.instrumentation.instrumentor import DriftlineInstrumentor
 from otlp_receiver import Receiver
 
@@ -92,6 +93,27 @@ def test_without_a_name(plainly):
         said, warned = run(receiver.endpoint, INSTRUMENT)
         assert (said, receiver.rows()) == (plainly, 0)
     assert "set DRIFTLINE_MODEL_NAME and DRIFTLINE_MODEL_VERSION" in warned
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DRIFTLINE_TASK", "guess", "task: 'guess' is none of"),
+        ("DRIFTLINE_MODELS", "A=@1", "name: '' must be text"),
+    ],
+)
+def test_a_typing_error(monkeypatch, caplog, name, value, said):
+    """It keeps no other library from being instrumented: what raises here ends OpenTelemetry's round."""
+    from sklearn.base import BaseEstimator
+
+    monkeypatch.setattr(problems, "_logged", set())
+    monkeypatch.setenv("DRIFTLINE_MODEL_NAME", "m")
+    monkeypatch.setenv(name, value)
+    before = dict(vars(BaseEstimator))
+    DriftlineInstrumentor().instrument()
+    DriftlineInstrumentor().uninstrument()
+    assert dict(vars(BaseEstimator)) == before
+    assert f"no model is watched: {said}" in caplog.text
 
 
 def test_uninstrument(monkeypatch):

@@ -3,14 +3,15 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
 
 from driftline import config
-from driftline.baseline import Baseline
 from driftline.cli import main
 from driftline.dashboards import DASHBOARDS
+from driftline.sidecar.baselines import Baselines
 from watched import baseline
 
 ROOT = Path(__file__).parents[2]
@@ -98,9 +99,13 @@ def test_the_sidecar_finds_what_is_mounted(written, tmp_path_factory):
     for mount in container["volumeMounts"]:
         there = root / mount["mountPath"].lstrip("/")
         volume = volumes.get(mount["name"], {})
-        names = [volume["configMap"]["name"]] if "configMap" in volume else []
-        names += [source["configMap"]["name"] for source in volume.get("projected", {}).get("sources", ())]
-        data = {key: text for name in names for key, text in written["ConfigMap", name]["data"].items()}
+        sources = [volume["configMap"]] if "configMap" in volume else []
+        sources += [source["configMap"] for source in volume.get("projected", {}).get("sources", ())]
+        data = {}
+        for source in sources:
+            held = written["ConfigMap", source["name"]]["data"]
+            items = source.get("items") or [{"key": key, "path": key} for key in held]
+            data |= {item["path"]: held[item["key"]] for item in items}
         if "subPath" in mount:
             there.parent.mkdir(parents=True, exist_ok=True)
             there.write_text(data[mount["subPath"]])
@@ -110,9 +115,36 @@ def test_the_sidecar_finds_what_is_mounted(written, tmp_path_factory):
                 (there / key).write_text(text)
     path = root / container["args"][-1].lstrip("/")
     settings = config.load(path)
-    (file,) = settings.baselines[0].glob("*.json")
-    assert Baseline.load(file).id == baseline().id
+    found = Baselines.load(settings.baselines)
+    assert [(b.model, b.version, b.id) for b in found.all] == [("fraud", "1", baseline().id)]
     assert settings.state.path.is_dir(), "the volume that may be written"
+
+
+@pytest.mark.parametrize("baselines", [[], ["baselines/fraud@1.baseline.json"]])
+def test_a_baseline_keeps_its_name(tmp_path, capsys, baselines):
+    """Names that Kubernetes would have read alike stay two, and a file named by the settings is where they say."""
+    made = [baseline(version) for version in ("1", "1.0", "1-0", "v", "V", "\u0431")]
+    (tmp_path / "baselines").mkdir()
+    for one in made:
+        one.save(tmp_path / "baselines")
+    path = tmp_path / "driftline.yaml"
+    path.write_text(SETTINGS + (f"baselines: {json.dumps(baselines)}\n" if baselines else ""))
+    assert main(["kubernetes", "--config", str(path), "--image", "x"]) == 0
+    written = [*yaml.safe_load_all(capsys.readouterr().out)]
+    maps = {one["metadata"]["name"]: one["data"] for one in written if one["kind"] == "ConfigMap"}
+    (pod,) = (one["spec"]["template"]["spec"] for one in written if one["kind"] == "StatefulSet")
+    sources = next(volume for volume in pod["volumes"] if volume["name"] == "baselines")["projected"][
+        "sources"
+    ]
+    for source in sources:
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", source["configMap"]["name"])
+    mounted = {
+        item["path"]: json.loads(maps[source["configMap"]["name"]][item["key"]])["id"]
+        for source in sources
+        for item in source["configMap"]["items"]
+    }
+    wanted = made[:1] if baselines else made
+    assert mounted == {f"fraud@{quote(b.version)}.baseline.json": b.id for b in wanted}
 
 
 def test_prometheus_finds_the_sidecar(written):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -26,6 +27,8 @@ NAME = {"app.kubernetes.io/name": "driftline"}
 HOME = Path("/etc/driftline")
 LARGEST = 1 << 20
 """Bytes of a ConfigMap."""
+KEY = "baseline.json"
+"""Of a baseline in its ConfigMap: a key takes no @, a path does."""
 NOBODY = 65532
 
 Resource = dict[str, Any]
@@ -89,7 +92,7 @@ def resources(path: Path, image: str) -> Iterator[Resource]:
         Baseline.load(file)  # what the sidecar would refuse is refused here
     yield _config_map("driftline", {"driftline.yaml": path.read_text(encoding="utf-8")})
     for file in files:
-        yield _config_map(_name(file.stem), {_key(file): file.read_text(encoding="utf-8")})
+        yield _config_map(_name(file), {KEY: file.read_text(encoding="utf-8")})
     yield from _sidecar(settings, path, image, files)
     for file in sorted([*shipped_rules().glob("recording/*.yml"), *shipped_rules().glob("alerting/*.yml")]):
         yield {
@@ -176,7 +179,7 @@ def _sidecar(settings: Config, path: Path, image: str, files: list[Path]) -> Ite
                         {"name": "config", "configMap": {"name": "driftline"}},
                         {
                             "name": "baselines",
-                            "projected": {"sources": [{"configMap": {"name": _name(file.stem)}} for file in files]},
+                            "projected": {"sources": [_source(file) for file in files]},
                         },
                     ],
                 },
@@ -222,12 +225,15 @@ def _config_map(name: str, data: dict[str, str]) -> Resource:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
-def _key(file: Path) -> str:
-    return re.sub(r"[^\w.-]", "-", file.name, flags=re.ASCII)
+def _source(file: Path) -> Resource:
+    """Return what mounts a baseline under the name it has here."""
+    return {"configMap": {"name": _name(file), "items": [{"key": KEY, "path": file.name}]}}
 
 
-def _name(stem: str) -> str:
-    return "driftline-" + re.sub(r"[^a-z0-9-]+", "-", stem.lower()).strip("-")[:200]
+def _name(file: Path) -> str:
+    """Return the name of a baseline's ConfigMap: readable, and told apart by a hash from one that reads alike."""
+    readable = re.sub(r"[^a-z0-9]+", "-", file.name.lower()).strip("-")[:200]
+    return f"driftline-{readable}-{hashlib.sha256(file.name.encode()).hexdigest()[:8]}"
 
 
 def _label(text: str) -> tuple[str, str]:

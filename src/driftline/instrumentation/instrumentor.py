@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
+from driftline.errors import ConfigurationError
 from driftline.instrumentation.calls import Watch, recorded, silent
 from driftline.instrumentation.frameworks.estimator import SERVES, TRAINS
 from driftline.instrumentation.frameworks.reading import NOBODY, Asked, Method, first
 from driftline.instrumentation.models import Conditional
 from driftline.instrumentation.policy import Policy
-from driftline.instrumentation.problems import remark
+from driftline.instrumentation.problems import problem, remark
 from driftline.instrumentation.recorder import Recorder, recorder_for
 from driftline.instrumentation.settings import Settings
 
@@ -38,7 +39,11 @@ class DriftlineInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it is no
         return ("scikit-learn >= 1.3",)
 
     def _instrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - as without arguments
-        recorder_of = _recorders(os.environ)
+        try:
+            recorder_of = _recorders(os.environ)
+        except ConfigurationError as error:  # raised, it would keep those after it from being instrumented
+            problem("settings", f"no model is watched: {'; '.join(error.faults)}")
+            return
         if recorder_of is None:
             remark(
                 "auto", "set DRIFTLINE_MODEL_NAME and DRIFTLINE_MODEL_VERSION; no model is watched until then"
