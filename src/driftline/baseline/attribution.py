@@ -76,10 +76,12 @@ class Scores(NamedTuple):
 
     Attributes:
         values: From 0 to 1 of the range that the score had in training.
+        squares: Of these.
         rows: The row of each; None where every row has one.
     """
 
     values: NDArray[np.float64]
+    squares: NDArray[np.float64]
     rows: NDArray[np.intp] | None
 
     @classmethod
@@ -90,24 +92,26 @@ class Scores(NamedTuple):
         shares = (read.values.astype(np.float64) / 2 - low / 2) / (
             high / 2 - low / 2
         )  # halves do not overflow
-        return cls(np.rint(shares.clip(0.0, 1.0) * _GRID) / _GRID, read.rows)
+        values = _rounded(shares.clip(0.0, 1.0))
+        return cls(values, _rounded(values * values), read.rows)
 
     def by_bin(self, feature: FeatureBaseline, column: Column, cuts: NDArray[np.float64]) -> ScoreSums:
         """Sum the scores by the folded bins of *feature*, of which *column* holds the values and *cuts* are."""
         places, _ = feature.place(column, cuts)
-        values = self.values
+        values, squares = self.values, self.squares
         if self.rows is not None:
             places = places[self.rows]
         held = places >= 0
         if not held.all():
-            places, values = places[held], values[held]
+            places, values, squares = places[held], values[held], squares[held]
         bins = len(feature.bins)
-        squares = np.rint(np.square(values) * _GRID).sum() / _GRID
-        return ScoreSums(
-            np.bincount(places, minlength=bins),
-            np.bincount(places, values, bins).astype(np.float64),
-            np.array([squares]),
-        )
+        sums = np.bincount(places, values, bins).astype(np.float64, copy=False)  # of nothing, numpy counts
+        return ScoreSums(np.bincount(places, minlength=bins), sums, np.array([squares.sum()]))
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    rounded: NDArray[np.float64] = np.rint(values * _GRID) / _GRID
+    return rounded
 
 
 def attributed(features: Iterable[FeatureBaseline]) -> FeatureBaseline | None:

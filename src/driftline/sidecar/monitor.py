@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from driftline.sidecar.attribution import Attribution
 from driftline.sidecar.baselines import ANY_VERSION, Baselines
 from driftline.sidecar.confidence import confidence
 from driftline.sidecar.constant import Constancy
+from driftline.sidecar.rows import Rows
 from driftline.sidecar.schema import Schema
 from driftline.sidecar.segments import SegmentLayout, Segments
 from driftline.sidecar.streams import Streams
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from driftline.columns import Column
     from driftline.config import Config
     from driftline.sidecar.segments import SegmentCounts
+    from driftline.sidecar.streams import Admission
     from driftline.sidecar.telemetry import Telemetry
     from driftline.window import Counts
     from driftline.wire import Batch
@@ -43,8 +45,6 @@ logger = logging.getLogger(__name__)
 LOCAL_WINDOWS = 2
 """Local scores are taken for the two shortest windows: for looking, and half of the series."""
 MAX_ERROR_TYPES = 20
-LONGEST_CALL = 86_400.0
-"""Seconds; a latency beyond a day is no latency, and would own the sum."""
 SILENT_SECONDS = 3600.0
 
 
@@ -60,6 +60,14 @@ class Distribution:
         """Count *values*."""
         self.counts += np.bincount(np.searchsorted(self.bounds, values), minlength=len(self.counts))
         self.sum += float(values.sum(dtype=np.float64))
+
+
+class Counted(NamedTuple):
+    """What the rows of a batch add to a track."""
+
+    counts: Counts
+    by_segment: SegmentCounts
+    scores: ScoreSums
 
 
 class Track:
@@ -97,6 +105,26 @@ class Track:
     def baseline(self) -> Baseline:
         """The baseline that is counted on."""
         return self.layout.baseline
+
+    def count(self, rows: Rows) -> Counted:
+        """Count *rows*; nothing of the track changes."""
+        if rows.counts is not None:
+            counts = self.layout.counted(rows.counts, rows.number)
+            return Counted(counts, self.segments.empty(), self.attribution.empty())
+        return Counted(
+            self.layout.count({**rows.columns, **rows.outputs}, rows.number),
+            self.segments.count(rows.inputs, rows.outputs, rows.segments, rows.answered),
+            self.attribution.count(rows.inputs, rows.outputs, rows.answered),
+        )
+
+    def add(self, counted: Counted, rows: int, now: float) -> None:
+        """Add what was *counted* of so many *rows*."""
+        self.totals.add(counted.counts)
+        self.fresh.add(counted.counts)
+        self.segment_totals.add(counted.by_segment)
+        self.score_totals.add(counted.scores)
+        if self.pieces.due(rows):
+            self.pieces.close(self.layout.folded(self.totals.values), now)
 
     def restart(self) -> None:
         """Begin the counters anew; the windows stay."""
@@ -151,6 +179,32 @@ class ModelVersion:
     def __post_init__(self) -> None:
         self.segment_rows, self.segment_errors = np.zeros((2, len(self.segments.labels)), np.int64)
 
+    def add(self, rows: Rows, admission: Admission, sure: NDArray[np.floating[Any]]) -> None:
+        """Count calls: those of *rows*, how *sure* their answers were, and what the sender says of others."""
+        self.predictions += rows.number if admission.served is None else admission.served
+        self.sender_dropped += admission.dropped
+        self._add_errors(rows.errors, admission.failed)
+        self.durations.add(rows.latencies)
+        if len(sure):
+            self.tells_confidence().add(sure)
+        self.segment_rows += self.segments.occurs(rows.segments)
+        self.segment_errors += self.segments.occurs(rows.segments[:, ~rows.answered])
+
+    def _add_errors(self, errors: Mapping[str, int], total: int | None) -> None:
+        """Count failed rows by type; of those that were never sent only the number is known."""
+        for error_type, count in errors.items():
+            known = error_type in self.errors or len(self.errors) < MAX_ERROR_TYPES
+            name = error_type if known else names.OTHER
+            self.errors[name] = self.errors.get(name, 0) + count
+        unsent = 0 if total is None else total - sum(errors.values())
+        if unsent > 0:
+            self.errors[names.OTHER] = self.errors.get(names.OTHER, 0) + unsent
+
+    def not_watched(self) -> set[str]:
+        """Return the columns that need no baseline: those to ignore, and those that tell the segment."""
+        ignored = {name for name, feature in self.settings.features.items() if feature.ignore}
+        return ignored.union(self.segments.attributes)
+
     def tells_confidence(self) -> Distribution:
         """Return where confidences are counted; from the first call on there is a series for them."""
         if self.confidences is None:
@@ -200,79 +254,46 @@ class Monitor:
         if batch.resource.get(names.ATTR_ENVIRONMENT, self.config.environment) != self.config.environment:
             self._telemetry.environment_differs()
         with self.lock:
-            model = self._model(batch.model, batch.version, wall)
-            if model is None:
-                self._telemetry.dropped("model_limit", batch.rows, records=batch.records)
-                return
-            if batch.counts is not None and not self._has_its_bins(model, batch, now):
-                self._telemetry.dropped("baseline_unknown", batch.rows, records=batch.records)
-                return
-            admission = self.streams.admit(batch, now)
-            if admission.refused:
-                self._telemetry.dropped(admission.refused, batch.rows, records=batch.records)
-                return
-            model.last_prediction = wall  # at once: a model that is heard gives way to no other
-            track = self._track(model, batch.baseline_id, now)
-        columns, rows = self._in_time(batch, wall)
-        failed, errors = _failures(columns.get(names.COLUMN_ERROR))
-        answered = np.ones(rows, bool)
-        answered[failed] = False
-        inputs = {name: column for name, column in columns.items() if not name.startswith("@")}
-        outputs = _outputs(columns, answered)
-        segments = model.segments.of(columns, rows, batch.segment)
-        expected = track.baseline.task if track else None
-        task = expected or _task(batch.task) or model.task
-        sure = confidence(outputs) if task in (None, "classification") else np.empty(0)
-
-        def count(track: Track | None) -> tuple[Counts, SegmentCounts, ScoreSums] | None:
-            if track is None:
-                return None
-            if batch.counts is not None:
-                counts = track.layout.counted(batch.counts, rows)
-                return counts, track.segments.empty(), track.attribution.empty()
-            by_segment = track.segments.count(inputs, outputs, segments, answered)
-            scores = track.attribution.count(inputs, outputs, answered)
-            return track.layout.count({**columns, **outputs}, rows), by_segment, scores
-
-        counted = count(track)
+            admitted = self._admit(batch, now, wall)
+        if isinstance(admitted, str):
+            self._telemetry.dropped(admitted, batch.rows, records=batch.records)
+            return
+        model, track, admission = admitted
+        rows = Rows.of(batch, *self._in_time(batch, wall), model.segments)
+        task = (track.baseline.task if track else None) or _task(batch.task) or model.task
+        sure = confidence(rows.outputs) if task in (None, "classification") else np.empty(0)
+        counted = track.count(rows) if track else None
         with self.lock:
             present = self._track(model, batch.baseline_id, now)
             if present is not track:  # baselines were reloaded meanwhile; so seldom that the lock may wait
-                track, counted = present, count(present)
-            model.predictions += rows if admission.served is None else admission.served
-            model.sender_dropped += admission.dropped
-            _add_errors(model, errors, admission.failed)
-            model.durations.add(_latencies(columns.get(names.COLUMN_LATENCY)))
-            if len(sure):
-                model.tells_confidence().add(sure)
-            model.task = task
-            known = track.layout.names if track else ()
-            not_watched = _not_watched(model) - set(known)  # a feature may tell the segment, too
-            seen = {n: c for n, c in inputs.items() if n not in not_watched}
-            changed = model.schema.observe(seen) if batch.counts is None else []
-            model.dataset_version = batch.dataset_version or model.dataset_version
-            model.segment_rows += model.segments.occurs(segments)
-            model.segment_errors += model.segments.occurs(segments[:, ~answered])
+                track, counted = present, present.count(rows) if present else None
             if track and counted:
-                counts, by_segment, scores = counted
-                track.segment_totals.add(by_segment)
-                track.score_totals.add(scores)
-                track.totals.add(counts)
-                track.fresh.add(counts)
-                if track.pieces.due(rows):
-                    track.pieces.close(track.layout.folded(track.totals.values), now)
-                if batch.task and expected and batch.task != expected:
-                    model.task_differs += 1
-                if not track.told and batch.counts is None:
-                    track.told = True
-                    changed += _hint(track, seen)
-                model.undeclared_values += rows * len(inputs.keys() - set(known) - not_watched)
+                track.add(counted, rows.number, now)
             else:
-                self._learn(model, inputs)
-                model.undeclared_values += rows * len(inputs)
-        for line in changed:
+                self._learn(model, rows.inputs)
+            model.add(rows, admission, sure)
+            model.task = task
+            model.task_differs += _differs(batch.task, track)
+            model.dataset_version = batch.dataset_version or model.dataset_version
+            news = _news(model, track, rows)
+        for line in news:
             logger.warning("model %s, version %s: %s", model.name, model.version, line)
-        self._telemetry.counted(batch.records, rows)
+        self._telemetry.counted(batch.records, rows.number)
+
+    def _admit(
+        self, batch: Batch, now: float, wall: float
+    ) -> tuple[ModelVersion, Track | None, Admission] | str:
+        """Return what *batch* is counted on, or the reason why it is not; what is admitted is not admitted again."""
+        model = self._model(batch.model, batch.version, wall)
+        if model is None:
+            return "model_limit"
+        if batch.counts is not None and not self._has_its_bins(model, batch, now):
+            return "baseline_unknown"
+        admission = self.streams.admit(batch, now)
+        if admission.refused:
+            return admission.refused
+        model.last_prediction = wall  # at once: a model that is heard gives way to no other
+        return model, self._track(model, batch.baseline_id, now), admission
 
     def _model(self, name: str, version: str, wall: float) -> ModelVersion | None:
         model = self.models.get((name, version))
@@ -502,22 +523,25 @@ def _entities(window: Window) -> float | None:
     return rows / clustering(sketched, rows) if sketched[-1] else None
 
 
-def _outputs(columns: Mapping[str, Column], answered: NDArray[np.bool_]) -> dict[str, Column]:
-    """Return the outputs of the rows that were *answered*: a failed call has none that would be missing."""
-    outputs = {name: column for name, column in columns.items() if name.startswith(names.OUTPUTS)}
-    return outputs if answered.all() else {name: take(column, answered) for name, column in outputs.items()}
+def _differs(task: str | None, track: Track | None) -> bool:
+    """Tell whether a batch says another *task* than its baseline, which wins."""
+    return bool(task and track and track.baseline.task and task != track.baseline.task)
 
 
-def _failures(column: Column | None) -> tuple[NDArray[np.intp], dict[str, int]]:
-    """Return the rows of failed calls, and how many there are of each type of error."""
-    if column is None:
-        return np.empty(0, np.intp), {}
-    found = categories(column)
-    rows = np.arange(len(found.codes)) if found.rows is None else found.rows
-    occurs = np.bincount(found.codes, minlength=len(found.texts)).tolist()
-    kinds = {text: count for text, count in zip(found.texts, occurs, strict=True) if text and count}
-    empty = found.texts.index("") if "" in found.texts else -1
-    return rows[found.codes != empty], kinds
+def _news(model: ModelVersion, track: Track | None, rows: Rows) -> list[str]:
+    """Count the columns that came and those nobody declared; return what is new about them, for the log."""
+    known = set(track.layout.names) if track else set()
+    aside = model.not_watched() - known  # a feature may tell the segment, too
+    undeclared = rows.inputs.keys() - known - aside if track else rows.inputs
+    model.undeclared_values += rows.number * len(undeclared)
+    if rows.counts is not None:
+        return []
+    seen = {name: column for name, column in rows.inputs.items() if name not in aside}
+    news = model.schema.observe(seen)
+    if track and not track.told:
+        track.told = True
+        news += _hint(track, seen)
+    return news
 
 
 def _hint(track: Track, inputs: Mapping[str, Column]) -> list[str]:
@@ -536,30 +560,6 @@ def _hint(track: Track, inputs: Mapping[str, Column]) -> list[str]:
     return [f"{len(unknown)} columns that arrive are not in its baseline: are the names right?"]
 
 
-def _add_errors(model: ModelVersion, errors: Mapping[str, int], total: int | None) -> None:
-    """Count failed rows by type; of those that were never sent only the number is known."""
-    for error_type, count in errors.items():
-        known = error_type in model.errors or len(model.errors) < MAX_ERROR_TYPES
-        name = error_type if known else names.OTHER
-        model.errors[name] = model.errors.get(name, 0) + count
-    unsent = 0 if total is None else total - sum(errors.values())
-    if unsent > 0:
-        model.errors[names.OTHER] = model.errors.get(names.OTHER, 0) + unsent
-
-
 def _task(said: str | None) -> str | None:
     """Return a task that is one: what a sender says becomes a label."""
     return said if said in names.TASKS else None
-
-
-def _latencies(column: Column | None) -> NDArray[np.floating[Any]]:
-    """Return the durations of calls, in seconds."""
-    values = np.empty(0) if column is None else numbers(column).values
-    return values[(values >= 0) & (values < LONGEST_CALL)]
-
-
-def _not_watched(model: ModelVersion) -> set[str]:
-    """Return the columns that need no baseline: those to ignore, and those that tell the segment."""
-    return {name for name, feature in model.settings.features.items() if feature.ignore} | {
-        *model.segments.attributes
-    }
