@@ -134,7 +134,9 @@ def test_rules_are_the_simulation(tmp_path):
     test = {
         "rule_files": [str(RULES / "recording" / name) for name in ("models.yml", "drift.yml")],
         "evaluation_interval": "1h",
-        "group_eval_order": [f"driftline.{name}" for name in ("models", "hour", "day", "week", "shift")],
+        "group_eval_order": [
+            f"driftline.{name}" for name in ("models", "hour", "day", "week", "month", "shift")
+        ],
         "tests": [
             {
                 "interval": "15m",

@@ -7,10 +7,11 @@ from driftline.dashboards.queries import FEATURE, ONE, psi, threshold, week
 
 PANEL = timeseries(
     "PSI of $feature",
-    "Against training over a day and a week, and against the same day of last week. Dashed: where P3 and P2 start, and "
+    "Against training over a day, a week and a month, and against the same day of last week. Dashed: where P3 and P2 start, and "
     "what chance alone exceeds once in a million looks. High against training, low against last week is the calendar.",
     ranged(f"max({psi('24h', more=FEATURE)})", "training, 24 h"),
     ranged(f"max({week(more=FEATURE)})", "training, 7 d"),
+    ranged(f"max(version_feature:driftline_feature_psi:training30d{{{ONE}{FEATURE}}})", "training, 30 d"),
     ranged(
         f'max(model_feature:driftline_feature_psi:lastweek24h{{{ONE}, feature="$feature"}})',
         "last week, 24 h",
