@@ -324,8 +324,8 @@ def clip(text: str) -> str:
     return head + hashlib.sha256(raw).hexdigest()[:_HASH_DIGITS]
 
 
-def take(column: Column, rows: NDArray[Any]) -> Column:
-    """Return the given *rows* (a mask or indices) of *column*."""
+def take(column: Column, rows: NDArray[Any] | slice) -> Column:
+    """Return the given *rows* (a mask, indices or a slice) of *column*."""
     if isinstance(column, Coded):
         return Coded(column.codes[rows], column.texts)
     taken: NDArray[Any] = column[rows]

@@ -9,7 +9,7 @@ import numpy as np
 
 from driftline import names
 from driftline.baseline.kinds import Unfit
-from driftline.baseline.table import open_table
+from driftline.baseline.stream import in_parts
 from driftline.columns import take
 from driftline.drift import DEFAULT_STATISTICS, Layout
 from driftline.errors import BaselineError
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from driftline.baseline import Baseline
+    from driftline.baseline.stream import Parts
+    from driftline.baseline.table import Table
     from driftline.columns import Column
     from driftline.drift import DriftScore
-    from driftline.window import Counts
 
 PANES = 12
 MIN_ROWS = 200
@@ -95,37 +96,33 @@ def compare(
 
     Args:
         expected: The baseline.
-        observed: A DataFrame, an Arrow table, a dictionary of columns, or a path to Parquet or CSV.
+        observed: A DataFrame, an Arrow table, a dictionary of columns; or a path to Parquet, Arrow or CSV, to a
+            folder or a pattern of such, which may be larger than memory.
         threshold: PSI from which a shift is large.
         outputs: The column of an output by its reserved name, such as ``{"@prediction": "y_hat"}``.
 
     Raises:
         BaselineError: *observed* cannot be read, has no rows, or none of the baseline's features.
     """
-    table = open_table(observed)
-    if not table.rows:
+    found = in_parts(observed)
+    if not found.rows:
         raise BaselineError("the observed data has no rows")
     layout = Layout(expected)
     named = {name: (outputs or {}).get(name, name) for name in layout.names}
-    columns: dict[str, Column] = {}
     notes: list[str] = []
-    for name, column in named.items():
-        if column in table.names:
-            try:
-                columns[name] = table.column(column)
-            except Unfit as reason:
-                raise BaselineError(f"column {column!r}, {reason}") from reason
-    absent = [name for name in layout.names if name not in columns and not name.startswith("@")]
-    if not columns:
+    present = {name: column for name, column in named.items() if column in found.names}
+    absent = [name for name in layout.names if name not in present and not name.startswith("@")]
+    if not present:
         raise BaselineError(
             "the observed data has none of the baseline's features: " + ", ".join(layout.names[:20])
         )
-    extra = sorted(set(table.names) - set(named.values()) - set(expected.skipped))
+    extra = sorted(set(found.names) - set(named.values()) - set(expected.skipped))
     if absent:
         notes.append(f"Not in the observed data: {', '.join(absent)}.")
     if extra:
         notes.append(f"Not in the baseline, and not judged: {', '.join(extra[:20])}.")
-    window, counts = _counted(layout, columns, table.rows)
+    window = _counted(layout, present, found)
+    counts = window.merged()
     folded = layout.folded(counts.values)
     scores = {score.feature: score for score in layout.score(window, (*DEFAULT_STATISTICS, "chi_square"))}
     verdicts = [
@@ -135,11 +132,11 @@ def compare(
             scores.get(name),
             folded[layout.bin_slices[number]],
             counts.faults[number],
-            table.rows,
+            counts.rows,
             threshold,
         )
         for number, name in enumerate(layout.names)
-        if name in columns
+        if name in present
     ]
     clustered = [v.feature for v in verdicts if (v.overdispersion or 1.0) > CLUSTERED]
     if clustered:
@@ -147,16 +144,42 @@ def compare(
             f"Rows of {', '.join(clustered)} come in clusters or are sorted (phi): fewer of them count as evidence."
         )
     order = sorted(verdicts, key=lambda v: (not v.found, not v.drifted, -v.scores.get("psi", 0.0)))
-    return Comparison(table.rows, tuple(order), tuple(notes))
+    return Comparison(counts.rows, tuple(order), tuple(notes))
 
 
-def _counted(layout: Layout, columns: Mapping[str, Column], rows: int) -> tuple[Window, Counts]:
-    """Count *columns* in twelve stretches, each a closed pane of one window."""
+def _counted(layout: Layout, sources: Mapping[str, str], observed: Parts) -> Window:
+    """Count *observed*, of whose columns *sources* names those of features, in twelve stretches of its rows.
+
+    Each is a closed pane of one window; however the rows come in parts, it is of the same rows.
+    """
     window = Window(PANES + 1, 1.0, layout.empty(), 0.0)
-    for pane, part in enumerate(np.array_split(np.arange(rows), PANES)):
-        window.add(layout.count({name: take(column, part) for name, column in columns.items()}, len(part)))
-        window.roll(pane + 1.0)
-    return window, window.merged()
+    sizes = observed.rows // PANES + (np.arange(PANES) < observed.rows % PANES)
+    ends = np.cumsum(sizes)[:-1].tolist()  # the last stretch is what is left
+    stretch = layout.empty()  # a pane rounds what is added to it, so it is added once
+    counted = 0
+    for table in observed.read([*dict.fromkeys(sources.values())]):
+        columns = {name: _read(table, column) for name, column in sources.items()}
+        start = 0
+        while start < table.rows:
+            stop = min(table.rows, start + ends[0] - counted) if ends else table.rows
+            piece = {name: take(column, slice(start, stop)) for name, column in columns.items()}
+            stretch.add(layout.count(piece, stop - start))
+            counted, start = counted + stop - start, stop
+            while ends and counted == ends[0]:
+                window.add(stretch)
+                window.roll(float(PANES - len(ends)))
+                stretch.clear()
+                del ends[0]
+    window.add(stretch)
+    window.roll(float(PANES))
+    return window
+
+
+def _read(table: Table, column: str) -> Column:
+    try:
+        return table.column(column)
+    except Unfit as reason:
+        raise BaselineError(f"column {column!r}, {reason}") from reason
 
 
 def _verdict(

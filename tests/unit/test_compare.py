@@ -1,9 +1,12 @@
 """Two tables, one verdict: what moved is found, what did not is left alone, and the exit code says so."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import csv, parquet
 
 from driftline.baseline import Baseline
+from driftline.baseline.table import arrow_table
 from driftline.cli import main
 from driftline.compare import compare
 from driftline.errors import BaselineError
@@ -182,3 +185,57 @@ def test_where_a_page_cannot_be_written(tmp_path, capsys):
     same = str(tmp_path / "a.parquet")
     assert main(["compare", same, same, "--html", str(tmp_path)]) == 2
     assert f"{tmp_path} cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv", "parts"])
+@pytest.mark.parametrize("count", [5, 30, 4003])
+def test_a_file_larger_than_memory_gets_the_same_verdict(built, name, count, tmp_path, monkeypatch):
+    """Read in small batches, whose borders are not those of the twelve stretches, the same rows say the same."""
+    rows = table(count, seed=9, shift=0.5)
+    rows["amount"][: count // 20] = np.nan
+    rows["colour"] = np.ones(count)
+    arrow, path = pa.table(rows), tmp_path / name
+    if name == "parts":
+        path.mkdir()
+        for number, start in enumerate(range(0, count, 1700)):
+            parquet.write_table(arrow.slice(start, 1700), path / f"{number}.parquet")
+    elif name == "rows.csv":
+        csv.write_csv(arrow, path)
+    else:
+        parquet.write_table(arrow, path, row_group_size=600)
+    read = []
+    monkeypatch.setattr("driftline.baseline.files.BATCH_ROWS", 700)
+    monkeypatch.setattr("driftline.baseline.files.CSV_BYTES", 0)
+    monkeypatch.setattr("driftline.baseline.stream.EXACT_ROWS", 0)
+    monkeypatch.setattr(
+        "driftline.baseline.stream.arrow_table", lambda part: read.append(part) or arrow_table(part)
+    )
+    outputs = {"@prediction": "answer"}
+    found, wanted = compare(built, path, outputs=outputs), compare(built, rows, outputs=outputs)
+    assert sum(part.num_rows for part in read) == found.rows == wanted.rows == count
+    assert len(read) > 1 or count < 600 or name == "rows.csv", "it was read in batches"
+    assert found.notes == wanted.notes
+    for mine, whole in zip(found.verdicts, wanted.verdicts, strict=True):
+        assert (mine.feature, mine.says, mine.faults) == (whole.feature, whole.says, whole.faults)
+        assert mine.scores == pytest.approx(whole.scores, rel=1e-6, abs=1e-9)
+        assert (mine.p_value, mine.overdispersion) == (whole.p_value, whole.overdispersion)
+
+
+def test_both_sides_may_be_larger_than_memory(tmp_path, monkeypatch, capsys):
+    """The command tells a shift between two files of which neither is ever read whole."""
+    for seed, (name, shift) in enumerate((("train", 0.0), ("same", 0.0), ("moved", 1.0))):
+        rows = pa.table(table(6000, seed=seed, shift=shift))
+        parquet.write_table(rows, tmp_path / f"{name}.parquet", row_group_size=500)
+
+    def whole(self):
+        raise AssertionError(f"{self.path} was read whole")
+
+    monkeypatch.setattr("driftline.baseline.stream.EXACT_ROWS", 4000)
+    monkeypatch.setattr("driftline.baseline.stream.SAMPLE_ROWS", 3000)
+    monkeypatch.setattr("driftline.baseline.files.Files.table", whole)
+    train, same, moved = (str(tmp_path / f"{name}.parquet") for name in ("train", "same", "moved"))
+    assert main(["compare", train, same]) == 0
+    assert main(["compare", train, moved]) == 1
+    said = capsys.readouterr().out
+    assert "6,000 rows of" in said
+    assert "Drifted, 1 of 4: amount." in said

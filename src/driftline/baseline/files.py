@@ -67,8 +67,8 @@ class Files:
 
     @property
     def names(self) -> list[str]:
-        """The columns' names."""
-        return list(self._csv_types()) if self.is_csv else list(self._source.schema.names)
+        """The columns' names, without pandas' index."""
+        return list(self._csv_types()) if self.is_csv else list(told(self._source.schema)[0])
 
     @property
     def rows(self) -> int:

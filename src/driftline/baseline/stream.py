@@ -56,22 +56,48 @@ def opened(data: Any) -> Iterator[Rows]:
         yield Rows(open_table(data))
 
 
+class Parts(NamedTuple):
+    """Rows that are read once, in their order.
+
+    Attributes:
+        names: The columns' names.
+        rows: How many rows there are.
+        read: Reads them, of some columns, part by part: files of any size in bounded memory.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    read: Callable[[Sequence[str]], Iterator[Table]]
+
+
+def in_parts(data: Any) -> Parts:
+    """Open rows that can be read twice, for their number is told first: in memory or in files.
+
+    Raises:
+        BaselineError: They cannot be read.
+    """
+    if isinstance(data, str | Path):
+        files = Files(Path(data))
+        if files.is_larger_than(EXACT_ROWS):
+            return Parts(
+                tuple(files.names), files.rows, lambda columns: map(arrow_table, files.batches(columns))
+            )
+        table = files.table()
+    else:
+        table = open_table(data)
+    return Parts(table.names, table.rows, lambda _: iter((table,)))
+
+
 def tables(data: Any, columns: Sequence[str]) -> Iterator[Table]:
     """Read *data* once, in parts of bounded size, of the given *columns* where it is larger than memory.
 
     Raises:
         BaselineError: It cannot be read.
     """
-    if isinstance(data, str | Path):
-        files = Files(Path(data))
-        if files.is_larger_than(EXACT_ROWS):
-            yield from map(arrow_table, files.batches(columns))
-        else:
-            yield files.table()
-    elif _is_batches(data):
+    if _is_batches(data):
         yield from (arrow_table(batch) for batch in _batches(data))
     else:
-        yield open_table(data)
+        yield from in_parts(data).read(columns)
 
 
 def _is_batches(data: Any) -> bool:

@@ -22,9 +22,14 @@ HEADER = ("feature", "verdict", "PSI", "KS", "W1/sd", "by chance", "phi", "fault
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     parser.add_argument(
-        "expected", type=Path, metavar="EXPECTED", help="a baseline, or the data of one: Parquet, CSV"
+        "expected",
+        type=Path,
+        metavar="EXPECTED",
+        help="a baseline, or the data of one: Parquet, Arrow, CSV, a folder of such",
     )
-    parser.add_argument("observed", type=Path, metavar="OBSERVED", help="the rows to judge: Parquet or CSV")
+    parser.add_argument(
+        "observed", type=Path, metavar="OBSERVED", help="the rows to judge, in the same forms; of any size"
+    )
     parser.add_argument("--prediction", metavar="COLUMN", help="what the model predicted")
     parser.add_argument("--score", metavar="COLUMN", help="the score it gave")
     parser.add_argument(
