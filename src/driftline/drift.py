@@ -177,6 +177,11 @@ class Layout:
             counts.sums = _bounded(counts.sums - counts.values * self.centres)
         return counts
 
+    def fits(self, given: Mapping[str, NDArray[Any]]) -> bool:
+        """Tell whether what a service counted itself of each feature has as many bins as here."""
+        sizes = {feature.name: len(FAULTS) + feature.fine for feature in self.features}
+        return all(len(found) == sizes.get(name, len(found)) for name, found in given.items())
+
     def counted(self, given: Mapping[str, NDArray[Any]], rows: int) -> Counts:
         """Return what a service counted itself of *rows* rows: by feature the faults, then the fine bins.
 
@@ -186,10 +191,10 @@ class Layout:
         counts.rows = rows
         for number, (feature, place) in enumerate(zip(self.features, self.slices, strict=True)):
             found = given.get(feature.name)
-            if found is not None and len(found) == len(FAULTS) + feature.fine:
+            if found is not None:
                 counts.faults[number] = found[: len(FAULTS)]
                 counts.values[place] = found[len(FAULTS) :]
-            elif found is None and not feature.name.startswith("@"):
+            elif not feature.name.startswith("@"):
                 counts.faults[number, FAULTS.index(MISSING)] += rows
         return counts
 

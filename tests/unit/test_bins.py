@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import driftline
 from driftline import names, wire
+from driftline.baseline import Baseline
 from driftline.errors import ConfigurationError
 from driftline.instrumentation.bins import binned
+from driftline.sidecar.baselines import Baselines
 from driftline.wire import Batch
 from watched import Watched, baseline, batch, table
 
@@ -131,6 +134,60 @@ def test_another_baseline_is_refused(built):
     dropped = other.values("driftline_sidecar_rows_dropped_total")
     assert dropped["baseline_unknown"] == 200
     assert sum(other.values("driftline_predictions_total").values()) == 0
+
+
+def by_bins(built, rows=100, **fields):
+    counts, columns = binned(built, dict(batch(rows).columns))
+    said = {"counts": counts, "columns": columns, "baseline_id": built.id, **fields}
+    return Batch(model="fraud", version="1", rows=rows, **said)
+
+
+def test_a_feature_of_other_bins_is_refused(built):
+    """A sender that says it has the baseline and counts on other bins of a feature does not count in silence."""
+    watched = Watched(built)
+    good = by_bins(built)
+    watched.monitor.observe(replace(good, counts={**good.counts, "amount": good.counts["amount"][:-1]}))
+    watched.monitor.observe(good)
+    assert watched.values("driftline_sidecar_rows_dropped_total", reason="baseline_unknown") == {(): 100}
+    assert watched.values("driftline_predictions_total") == {(): 100}
+
+
+def test_segments_need_values(built):
+    """Rows of which no segment is told are not taken for those of the segment called other."""
+    watched = Watched(
+        built, settings="environment: prod\nmodels: {fraud: {segments: {plan: [basic], country: [de]}}}"
+    )
+    watched.monitor.observe(by_bins(built))
+    assert set(watched.values("driftline_segment_predictions_total").values()) == {0}
+    watched.monitor.observe(batch(100))
+    assert watched.values("driftline_segment_predictions_total")["country=other"] == 100
+
+
+def test_rows_of_counts_have_no_time(built):
+    """Which of the counts are those of a late row cannot be told: they count whole."""
+    watched = Watched(built)
+    late = np.zeros(100, np.int64)
+    late[50:] = int(watched.clock.now * 1e9)
+    good = by_bins(built)
+    watched.monitor.observe(replace(good, columns={**good.columns, "@time": late}))
+    assert watched.values("driftline_predictions_total") == {(): 100}
+    assert sum(watched.values("driftline_feature_values_total", feature="amount").values()) == 100
+
+
+def test_a_baseline_that_goes_while_its_counts_come(built, monkeypatch):
+    """The rows count, and no value is put into the bins of another baseline."""
+    watched = Watched(built)
+    other = Baseline.build(table(seed=5), model="fraud", version="1", prediction="answer", task="regression")
+    read = watched.monitor._in_time
+
+    def meanwhile(*given):
+        watched.monitor.reload(Baselines([(Path("0.json"), other)]))
+        return read(*given)
+
+    monkeypatch.setattr(watched.monitor, "_in_time", meanwhile)
+    watched.monitor.observe(by_bins(built))
+    assert watched.values("driftline_predictions_total") == {(): 100}
+    assert set(watched.values("driftline_feature_values_total").values()) == {0}
 
 
 @pytest.mark.parametrize(

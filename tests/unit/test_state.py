@@ -434,6 +434,30 @@ def test_settings_that_leave_a_feature_out_keep_the_others(built, tmp_path):
     assert found == score != {}
 
 
+def test_a_feature_that_is_ignored_from_now_on_is_no_change(built, tmp_path, caplog):
+    """The settings leave it out, the sender still sends it: nobody is told that it is not sent."""
+    before = watch(built, tmp_path)
+    fill(before)
+    after = restarted(
+        before, built, settings="environment: prod\nmodels: {fraud: {features: {plan: {ignore: true}}}}"
+    )
+    after.monitor.observe(batch(200))
+    assert set(after.values("driftline_model_schema_changes_total").values()) == {0}
+    assert "not sent" not in caplog.text
+
+
+def test_a_link_that_somebody_put_there_stays(built, tmp_path):
+    """A folder of ours that is found through a link is not deleted, and does not fail what was written."""
+    before = watch(built, tmp_path / "state")
+    fill(before)
+    (kept,) = (path for path in before.state.path.iterdir() if path.is_dir())
+    shutil.copytree(kept, tmp_path / "elsewhere")
+    (before.state.path / "link").symlink_to(tmp_path / "elsewhere")
+    fill(before, batches=1)
+    assert (tmp_path / "elsewhere" / "layout.npz").exists()
+    assert before.values("driftline_sidecar_state_errors_total") == {"read": 0, "write": 0}
+
+
 def test_names_cannot_leave_the_folder(built, tmp_path):
     """A model's name is percent-encoded: no slash and no dots of its own reach the file system."""
     evil = Baseline.build({"x": np.linspace(0, 9, 1000)}, model="../../etc/x", version="..")

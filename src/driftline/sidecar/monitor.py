@@ -187,8 +187,9 @@ class ModelVersion:
         self.durations.add(rows.latencies)
         if len(sure):
             self.tells_confidence().add(sure)
-        self.segment_rows += self.segments.occurs(rows.segments)
-        self.segment_errors += self.segments.occurs(rows.segments[:, ~rows.answered])
+        if rows.counts is None:  # else no row tells its segment
+            self.segment_rows += self.segments.occurs(rows.segments)
+            self.segment_errors += self.segments.occurs(rows.segments[:, ~rows.answered])
 
     def _add_errors(self, errors: Mapping[str, int], total: int | None) -> None:
         """Count failed rows by type; of those that were never sent only the number is known."""
@@ -266,7 +267,8 @@ class Monitor:
         with self.lock:
             present = self._track(model, batch.baseline_id, now)
             if present is not track:  # baselines were reloaded meanwhile; so seldom that the lock may wait
-                track, counted = present, present.count(rows) if present else None
+                fits = batch.counts is None or self._has_its_bins(model, batch, now)
+                track, counted = present, present.count(rows) if present and fits else None
             if track and counted:
                 track.add(counted, rows.number, now)
             else:
@@ -361,7 +363,9 @@ class Monitor:
     def _has_its_bins(self, model: ModelVersion, batch: Batch, now: float) -> bool:
         """Tell whether what a service counted itself was counted on bins that are known here."""
         track = self._track(model, batch.baseline_id, now)
-        return track is not None and track.baseline.id == batch.baseline_id
+        if track is None or track.baseline.id != batch.baseline_id:
+            return False
+        return track.layout.fits(batch.counts or {})
 
     def _layout(self, baseline: Baseline, settings: Model) -> Layout:
         if baseline.id not in self._layouts:
@@ -378,7 +382,7 @@ class Monitor:
     def _in_time(self, batch: Batch, wall: float) -> tuple[Mapping[str, Column], int]:
         """Return the columns and rows whose ``@time`` is neither too old nor too far ahead."""
         times = batch.columns.get(names.COLUMN_TIME)
-        if times is None or isinstance(times, Coded):
+        if times is None or isinstance(times, Coded) or batch.counts is not None:  # whose counts, is not told
             return batch.columns, batch.rows
         found = numbers(times)
         late = found.values < (wall - self.config.longest_window) * 1e9

@@ -203,7 +203,7 @@ class StateFolder:
 
     def _remove_all_but(self, folders: Iterable[Path]) -> None:
         for path in {*self.path.iterdir()} - {*folders}:
-            if (path / LAYOUT_FILE).exists():
+            if (path / LAYOUT_FILE).exists() and not path.is_symlink():  # a link is not ours
                 shutil.rmtree(path)
 
     # --- reading --------------------------------------------------------------------------------
@@ -239,7 +239,8 @@ class StateFolder:
                         model.task = model.task or (kept.get("task") if kept.get("task") in TASKS else None)
                         said = kept.get("dataset_version")
                         model.dataset_version = None if said is None else _name(said)
-                        model.schema.restore(kept.get("schema") or ())
+                        told = kept.get("schema") or ()
+                        model.schema.restore(one for one in told if not model.settings.ignores(one[0]))
                 monitor.streams.restore(document["streams"])
 
     @contextlib.contextmanager
