@@ -16,6 +16,7 @@ from driftline import names
 from driftline.cli import main
 from driftline.dashboards import DASHBOARDS
 from driftline.dashboards.dashboard import rendered
+from driftline.dashboards.grafana import Grafana, GrafanaRefused
 
 ROOT = Path(__file__).parents[2]
 PANELS = {
@@ -208,3 +209,11 @@ def test_write_where_nothing_can_be_written(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["dashboards", "write", str(tmp_path / "file")]) == 2
     assert "file cannot be written to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("token", ["my-secret\nand another", "my-secr\u2019et"])
+def test_a_token_that_is_none(token):
+    """What cannot be sent as a token is told with its remedy; the log of a pipeline does not show it."""
+    with pytest.raises(GrafanaRefused, match="the token holds what no token may") as refused:
+        Grafana("http://grafana.example.com", token)
+    assert "secr" not in str(refused.value)

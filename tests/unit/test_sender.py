@@ -373,6 +373,17 @@ def test_resource(receiver, monkeypatch):
     provider.shutdown()
 
 
+@pytest.mark.parametrize("text", ["my-secret\nand another", "my-secr\u2019et"])
+def test_a_token_that_is_none(receiver, tmp_path, text):
+    """What cannot be sent as a token is told with its remedy, and is in no log."""
+    token = tmp_path / "token"
+    token.write_text(text)
+    answer = transport.Transport(Settings(endpoint=receiver.endpoint, token_file=str(token))).send(b"")
+    assert (answer.delivered, answer.retry) == (False, False)
+    assert "DRIFTLINE_TOKEN_FILE holds what no token may" in answer.text
+    assert "secr" not in answer.text
+
+
 def test_token(receiver, tmp_path):
     """A bearer token is read anew for each request: tokens are exchanged while a service runs."""
     token = tmp_path / "token"

@@ -24,6 +24,9 @@ class Grafana:
             raise GrafanaRefused(
                 f"{url} is no address of a Grafana, give one such as https://grafana.example.com"
             )
+        token = token.strip()  # a secret often ends with a line
+        if not (token.isascii() and token.isprintable()):
+            raise GrafanaRefused("the token holds what no token may: is there a line break in it?")
         try:
             from grafana_client import GrafanaApi
         except ImportError as error:

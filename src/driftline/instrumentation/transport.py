@@ -80,7 +80,12 @@ class Transport:
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/x-protobuf", "User-Agent": "driftline-python"}
         if self._settings.token_file:
-            headers["Authorization"] = f"Bearer {Path(self._settings.token_file).read_text().strip()}"
+            token = Path(self._settings.token_file).read_text().strip()
+            if not (token.isascii() and token.isprintable()):  # the library would say it, and so the log
+                raise ValueError(
+                    "DRIFTLINE_TOKEN_FILE holds what no token may: is there more than one line in it?"
+                )
+            headers["Authorization"] = f"Bearer {token}"
         return headers
 
     def close(self) -> None:
