@@ -187,6 +187,18 @@ def test_what_would_not_run_is_refused(folder, settings, options, says, capsys):
     assert said.out == ""
 
 
+def test_baselines_that_the_sidecar_would_refuse(folder, capsys):
+    """Two for one version, and a file that is named and not there, would end every start of the pod."""
+    command = ["kubernetes", "--config", str(folder / "driftline.yaml"), "--image", "x"]
+    (first,) = (folder / "baselines").iterdir()
+    (folder / "baselines" / "again.json").write_bytes(first.read_bytes())
+    assert main(command) == 2
+    assert "both are for model fraud, version 1" in capsys.readouterr().err
+    (folder / "driftline.yaml").write_text(SETTINGS + "baselines: [absent.json]\n")
+    assert main(command) == 2
+    assert "absent.json" in capsys.readouterr().err
+
+
 def test_a_baseline_that_cannot_be_read(folder, capsys):
     """A broken baseline stops it, by name."""
     (folder / "baselines" / "broken.json").write_text("{")

@@ -114,6 +114,7 @@ def test_times(receiver, times, expected):
     [
         ({"ids": ["a", "b"]}, "2 values as @id for 1 rows; give one, or one a row"),
         ({"segments": "germany"}, 'give "country=de"'),
+        ({"segments": {"country": "de", "tier": "1"}}, 'give "country=de"'),
         ({"times": "noon"}, "could not convert"),
         ({"ids": lambda _: 1 / 0}, "division by zero"),
     ],

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from driftline import config
-from driftline.baseline import Baseline
 from driftline.cli.shipped import shipped_rules
 from driftline.dashboards import DASHBOARDS
 from driftline.errors import BaselineError, ConfigurationError, DriftlineError
+from driftline.sidecar.baselines import Baselines
+from driftline.sidecar.baselines import files as baseline_files
 
 if TYPE_CHECKING:
     import argparse
@@ -83,13 +84,8 @@ def resources(path: Path, image: str) -> Iterator[Resource]:
     """
     settings = config.load(path)
     _check_listens(settings, path)
-    files = sorted(
-        file
-        for folder in settings.baselines
-        for file in ([folder] if folder.is_file() else folder.glob("*.json"))
-    )
-    for file in files:
-        Baseline.load(file)  # what the sidecar would refuse is refused here
+    Baselines.load(settings.baselines)  # what the sidecar would refuse is refused here
+    files = baseline_files(settings.baselines)
     yield _config_map("driftline", {"driftline.yaml": path.read_text(encoding="utf-8")})
     for file in files:
         yield _config_map(_name(file), {KEY: file.read_text(encoding="utf-8")})

@@ -77,7 +77,8 @@ def _texts(values: list[Any]) -> Column:
 def _segments(values: list[Any]) -> Column:
     texts = np.empty(len(values), object)
     for row, value in enumerate(values):
-        text = "{}={}".format(*next(iter(value.items()))) if isinstance(value, Mapping) and value else value
+        one = isinstance(value, Mapping) and len(value) == 1
+        text = "{}={}".format(*next(iter(value.items()))) if one else value
         if text is not None and (not isinstance(text, str) or not text.partition("=")[1]):
             raise ValueError(f'{value!r} as a segment; give "country=de" or {{"country": "de"}}')
         texts[row] = text
