@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import accumulate, islice
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,8 @@ def _calls(entries: Sequence[Entry]) -> dict[str, Column]:
     """Return what is known of a call as a whole: its latency on its first row, its error on all."""
     rows = [entry.rows for entry in entries]
     latency = np.full(sum(rows), np.nan)
-    latency[np.cumsum([0, *rows[:-1]])] = [entry.seconds for entry in entries]
+    for first, entry in zip(accumulate(rows, initial=0), entries, strict=False):
+        latency[first : first + len(entry.seconds)] = entry.seconds
     found: dict[str, Column] = {names.COLUMN_LATENCY: latency}
     errors = {error: code for code, error in enumerate({e.error for e in entries if e.error is not None})}
     if errors:

@@ -10,7 +10,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from driftline.baseline import Baseline
+    from driftline.instrumentation.lanes import Lane
     from driftline.instrumentation.parts import Part
 
 CAPACITY = 8 << 20
@@ -18,6 +21,8 @@ FULL_ROWS = 2048  # twice as many hold the GIL for more than a millisecond when 
 FULL_BYTES = 1 << 20
 HALVINGS = 20  # of the rate, between half full and full
 MAX_MODELS = 1000
+MAX_LANES = 32  # of a model and version; calls of further forms go the long way
+MOST_AHEAD, MOST_AHEAD_BYTES = 256, 128 << 10  # reserved for a lane's calls to come
 
 
 @dataclass(eq=False, slots=True)
@@ -40,15 +45,15 @@ class Model:
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """The kept rows of one call.
+    """The kept rows of one call, or of some that were alike.
 
     Attributes:
         model: Whose call.
         rows: How many rows were kept, at least 1.
         rate: The share of rows that was to be kept.
-        size: The bytes that were reserved for it.
+        size: The bytes that were reserved for them.
         parts: Features, prediction, score, None for what there is not; then what else is said of the rows.
-        seconds: What the call took; it stands on the first of the kept rows.
+        seconds: What each call took; for one call it stands on the first of the kept rows.
         error: The type of the exception that ended it, or None.
     """
 
@@ -57,7 +62,7 @@ class Entry:
     rate: float
     size: int
     parts: tuple[Part | None, ...]
-    seconds: float
+    seconds: Sequence[float]
     error: str | None
 
 
@@ -82,6 +87,7 @@ class _Queue:
     size: int = 0
     dropped: int = 0
     failed: int = 0
+    lanes: dict[Hashable, Lane] = field(default_factory=dict)
 
 
 class Wake:
@@ -165,6 +171,28 @@ class Buffer:
             self._wake.ring()
         return True
 
+    def permit(self, lane: Lane, row_bytes: int) -> Lane | None:
+        """Reserve for calls to come on *lane*, or on one like it, which is returned; None where there is no room.
+
+        Twice as many as the last time, so that no more than has been used stands by unused.
+        """
+        with self._lock:
+            queue = self._queue(lane.model)
+            if queue is None or (lane.key not in queue.lanes and len(queue.lanes) >= MAX_LANES):
+                return None
+            lane = queue.lanes.setdefault(lane.key, lane)
+            if lane.permits:
+                return lane
+            size = int(row_bytes + lane.model.extra_bytes)
+            ahead = min(2 * lane.ahead + 1, MOST_AHEAD, MOST_AHEAD_BYTES // max(size, 1))
+            if self._used + ahead * size > self._capacity / 2:
+                return None
+            self._used += ahead * size
+            lane.ahead = ahead
+            lane.full = max(1, min(FULL_ROWS, FULL_BYTES // max(size, 1)))
+            lane.permits.extend([size] * ahead)
+        return lane
+
     def drop(self, model: Model, rows: int, size: int, *, failed: bool) -> None:
         """Count *rows* of a call of which nothing was kept, and give back what was reserved for it."""
         with self._lock:
@@ -181,9 +209,14 @@ class Buffer:
 
     def take(self, model: tuple[str, str], *, full: bool) -> Taken | None:
         """Take rows for one batch of *model*; None when there are none, or with *full* too few."""
+        queue = self._queues[model]
+        waited = self._of_lanes(queue, full=full)
         with self._lock:
-            queue = self._queues[model]
             entries = queue.entries
+            for entry in waited:
+                entries.append(entry)
+                queue.rows += entry.rows
+                queue.size += entry.size
             if not entries or (full and queue.rows < FULL_ROWS and queue.size < FULL_BYTES):
                 return None
             taken = Taken([], queue.dropped, queue.failed)
@@ -202,6 +235,18 @@ class Buffer:
         """Give back *size* bytes whose rows are sent or given up."""
         with self._lock:
             self._used -= size
+
+    def _of_lanes(self, queue: _Queue, *, full: bool) -> list[Entry]:
+        """Take what waits on lanes; unless only what is *full* is wanted, permits that wait are given back, too."""
+        with self._lock:
+            lanes = list(queue.lanes.values())
+        if not full:
+            for lane in lanes:
+                lane.ahead = 0
+                with suppress(IndexError):
+                    while True:
+                        self.release(lane.permits.pop())
+        return [entry for lane in lanes for entry in lane.entries(full=full)]
 
     def _queue(self, model: Model) -> _Queue | None:
         queue = self._queues.get(model.key)

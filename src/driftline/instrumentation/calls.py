@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from driftline.instrumentation.frameworks.reading import CALLED, NOBODY, Asked, Method, Unread, first
 from driftline.instrumentation.problems import problem
+from driftline.instrumentation.recorder import Call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from types import TracebackType
 
     from driftline.instrumentation.embedding import Embedding
-    from driftline.instrumentation.recorder import Call, Recorder
+    from driftline.instrumentation.recorder import Recorder
 
 
 @dataclass(slots=True, eq=False)
@@ -101,11 +102,11 @@ def recorded(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
 
 def _plain(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
     """Return a function of the features, recorded: a third of the cost of one that is to be asked."""
-    begin, owner = watch.recorder.call, watch.model if watch.owner is None else watch.owner
+    recorder, owner = watch.recorder, watch.model if watch.owner is None else watch.owner
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with begin(args[0] if args else next(iter(kwargs.values()), None), owner) as recording:
+        with Call(recorder, args[0] if args else next(iter(kwargs.values()), None), owner) as recording:
             result = recording.prediction = function(*args, **kwargs)
         return result
 

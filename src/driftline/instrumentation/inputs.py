@@ -19,7 +19,7 @@ from driftline.instrumentation.parts import (
     Part,
     Records,
     Row,
-    Single,
+    Scalars,
     Sparse,
     Table,
     Unreadable,
@@ -194,7 +194,7 @@ def _score_names(classes: tuple[Any, ...]) -> tuple[str, ...]:
 
 def _single(name: str, values: Any) -> Part:
     if isinstance(values, SCALARS):
-        return Single(name, values)
+        return Scalars(name, (values,))
     if not isinstance(values, np.ndarray) and _is_tensor(values):
         values = as_array(values)
     if isinstance(values, np.ndarray):

@@ -189,16 +189,16 @@ class Records:
         return named(zip(parts[0].names, map(of, by_column), strict=True))
 
 
-class Single:
-    """One value: what a model returned for one row."""
+class Scalars:
+    """One value a row: what a model returned."""
 
-    __slots__ = ("name", "value")
-    rows = 1
+    __slots__ = ("name", "rows", "values")
     row_bytes = OBJECT_BYTES
 
-    def __init__(self, name: str, value: Any) -> None:
+    def __init__(self, name: str, values: Sequence[Any]) -> None:
         self.name = name
-        self.value = value
+        self.values = values
+        self.rows = len(values)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -214,8 +214,8 @@ class Single:
         return self.name
 
     @staticmethod
-    def join(parts: Sequence[Single]) -> dict[str, Column]:
-        return {parts[0].name: of(part.value for part in parts)}
+    def join(parts: Sequence[Scalars]) -> dict[str, Column]:
+        return {parts[0].name: of(chain.from_iterable(part.values for part in parts))}
 
 
 class Table:

@@ -19,7 +19,8 @@ from driftline.errors import ConfigurationError
 from driftline.instrumentation import bins
 from driftline.instrumentation.buffer import Entry, Model
 from driftline.instrumentation.inputs import SCALARS, read_features, read_prediction, read_score
-from driftline.instrumentation.parts import Part, Single, Unreadable
+from driftline.instrumentation.lanes import form_of, lane_for
+from driftline.instrumentation.parts import Part, Scalars, Unreadable
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.problems import problem
 from driftline.instrumentation.process import outlet
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from driftline.baseline import Baseline
+    from driftline.instrumentation.lanes import Form, Lane
     from driftline.instrumentation.parts import Kept
     from driftline.instrumentation.said import Said
     from driftline.instrumentation.sender import Sender
     from driftline.instrumentation.settings import Settings
 
 _FAILED = "driftline could not record a call"
+_INTERNAL = SpanKind.INTERNAL  # an enumeration takes a tenth of a microsecond to be asked
 EVERYTHING = Policy()
 _current: ContextVar[Call | None] = ContextVar("driftline_call", default=None)
 
@@ -80,6 +83,7 @@ class Recorder:
         self.said: Said | None = None
         self.policy = policy if policy.limits else None
         self.sample_rate = settings.sample_rate
+        self.simple = self.policy is None and self.sample_rate == 1
         self.outlet = outlet(replace(settings, sample_rate=1.0, baseline=None))  # one way out for all models
         self.tracer = trace.get_tracer(names.SCOPE)
         self.span_name = f"predict {name}"
@@ -87,6 +91,7 @@ class Recorder:
         self._task = {names.ATTR_TASK: task} if task else {}
         self.row_attributes = self.span_attributes(1)
         self._columns: tuple[Any, tuple[str, ...] | None] = (None, None)
+        self.lane: Lane | None = None  # of the calls like the last one, where that was a simple one
 
     def call(self, features: Any, owner: Any = None) -> Call:
         """Return a context manager around one call with *features*; *owner* knows their names and classes."""
@@ -161,27 +166,31 @@ class Call:
         said: What is said of the rows besides; None for nothing.
         recorder: Records it.
         owner: Knows the features' names and the classes; or None.
+        span: Its span, from its beginning.
         outer: The call around this one, if any.
         over: Whether it ended.
     """
 
     __slots__ = (
-        "_features", "_kept", "_part", "_paused", "_rate", "_rows", "_secret", "_sender", "_size", "_span", "_started",
-        "_token", "outer", "over", "owner", "prediction", "recorder", "said", "score",
+        "_features", "_form", "_kept", "_lane", "_part", "_paused", "_rate", "_row", "_rows", "_secret", "_sender",
+        "_size", "_started", "_token", "outer", "over", "owner", "prediction", "recorder", "said", "score", "span",
     )  # fmt: skip
+    _form: Form | None
+    _kept: NDArray[np.intp] | None
+    _part: Part | None
+    _row: Any
+    _secret: Part | None
+    _sender: Sender | None
 
     def __init__(self, recorder: Recorder, features: Any, owner: Any = None) -> None:
         self.recorder = recorder
         self._features = features
         self.owner = owner
         self._started: float | None = None
-        self._part: Part | None = None
-        self._secret: Part | None = None
+        self._lane: Lane | None = None
         self.said = recorder.said
         self._rows: int | None = None
-        self._kept: NDArray[np.intp] | None = None
-        self._sender: Sender | None = None
-        self._span: trace.Span | None = None
+        self.span: trace.Span | None = None
         self._token: Any = None
         self._paused: float | None = None
         self.outer: Call | None = None
@@ -194,7 +203,8 @@ class Call:
         if outer is not None and self._inside(outer):
             return self
         try:
-            self._copy()
+            if not self._copy_alike():
+                self._copy()
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
             problem("record", _FAILED, error)
         try:
@@ -217,14 +227,17 @@ class Call:
             _current.set(self.outer)
         error_type = None if kind is None else kind.__qualname__
         try:
-            self._end_span(error_type)
+            if self.span is not INVALID_SPAN:
+                self._end_span(error_type)
         except Exception as failure:  # noqa: BLE001 - the same
             problem("span", _FAILED, failure)
         try:
-            self._keep(seconds, error_type)
+            lane = self._lane
+            if lane is None or kind is not None or not lane.keep(self, self._row, self._size, seconds):
+                self._keep(seconds, error_type)
         except Exception as failure:  # noqa: BLE001 - the same
             problem("record", _FAILED, failure)
-        self._features = self.owner = self._part = None
+        self._features = self.owner = self._part = self._row = None
 
     @property
     def rows(self) -> int | None:
@@ -268,11 +281,34 @@ class Call:
             outer = outer.outer
         return False
 
+    def _copy_alike(self) -> bool:
+        """Copy the features of a call like the one before, all of which was decided then; False for another."""
+        recorder, owner = self.recorder, self.owner
+        lane = recorder.lane
+        if lane is None or not lane.permits or self.said is not None:
+            return False
+        if lane.sender is not recorder.outlet.sender:
+            return False  # forked or shut down since
+        given = None if owner is None else getattr(owner, "feature_names_in_", None)
+        row = lane.copy(self._features, given if given is None else recorder.columns(owner))
+        if row is None:
+            return False
+        try:
+            self._size = lane.permits.pop()
+        except IndexError:  # another thread has had the last
+            return False
+        self._lane, self._row, self._rows = lane, row, 1
+        return True
+
     def _copy(self) -> None:
         """Copy the features before the model runs: it may change them, and so may the caller afterwards."""
         recorder, owner = self.recorder, self.owner
+        self._part = self._secret = self._form = self._kept = self._sender = None
         try:
-            part = read_features(self._features, None if owner is None else recorder.columns(owner))
+            columns = None if owner is None else recorder.columns(owner)
+            part = read_features(self._features, columns)
+            if recorder.simple and self.said is None:
+                self._form = form_of(self._features, part, columns)
             if recorder.policy is not None:
                 part = self._kept_back(part, recorder.policy)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
@@ -310,17 +346,18 @@ class Call:
 
     def _start_span(self) -> None:
         recorder, rows = self.recorder, self._rows
-        self._span = recorder.tracer.start_span(
+        self.span = recorder.tracer.start_span(
             recorder.span_name,
             None,
-            SpanKind.INTERNAL,
+            _INTERNAL,
             recorder.row_attributes if rows == 1 else recorder.span_attributes(rows),
         )
-        self._attach()
+        if self.span is not INVALID_SPAN:
+            self._attach()
 
     def _attach(self) -> None:
-        if self._span is not None and self._span is not INVALID_SPAN:
-            self._token = context.attach(trace.set_span_in_context(self._span))
+        if self.span is not None and self.span is not INVALID_SPAN:
+            self._token = context.attach(trace.set_span_in_context(self.span))
 
     def _detach(self) -> None:
         token, self._token = self._token, None
@@ -328,7 +365,7 @@ class Call:
             context.detach(token)
 
     def _end_span(self, error: str | None) -> None:
-        span = self._span
+        span = self.span
         if span is None:
             return
         try:
@@ -340,12 +377,16 @@ class Call:
             span.end()
 
     def _keep(self, seconds: float, error: str | None) -> None:
-        recorder = self.recorder
+        recorder, lane = self.recorder, self._lane
+        if lane is not None:
+            self._part, self._sender, self._rate = lane.form.part([self._row]), lane.sender, 1.0
+            self._secret = self._form = self._kept = None
+            recorder.lane = None  # it ended otherwise than those before it: let the next one decide anew
         prediction = score = None
         if error is None:
             if self.prediction is not None:
                 prediction = (
-                    Single(names.COLUMN_PREDICTION, self.prediction)
+                    Scalars(names.COLUMN_PREDICTION, (self.prediction,))
                     if self._rows == 1 and isinstance(self.prediction, SCALARS)
                     else self._output(read_prediction, self.prediction)
                 )
@@ -361,7 +402,7 @@ class Call:
         if sender is None or sender is not recorder.outlet.sender:
             return  # forked or shut down meanwhile: what was reserved is gone
         attributes = recorder.attributes if error is None else recorder.failed_attributes(error)
-        sender.durations.add(seconds, attributes, self._span)
+        sender.durations.add(seconds, attributes, self.span)
         count = rows if kept is None else len(kept)
         if not count:
             sender.buffer.drop(recorder.model, rows, self._size, failed=error is not None)
@@ -374,12 +415,16 @@ class Call:
             parts: tuple[Part | None, ...] = (self._part, prediction, score)
             if self.said is not None or self._secret is not None:
                 parts += self._besides(rows, kept)
-            entry = Entry(recorder.model, count, self._rate, self._size, parts, seconds, error)
+            entry = Entry(recorder.model, count, self._rate, self._size, parts, (seconds,), error)
         except BaseException:
             sender.buffer.drop(recorder.model, rows, self._size, failed=error is not None)
             raise
         if not sender.buffer.add(entry, rows):
             problem("models", "more than 1000 models and versions in one process; those beyond are not sent")
+        elif self._form is not None and kept is None and error is None and score is None:
+            lane = lane_for(sender, recorder.model, self._form, self.prediction)
+            if lane is not None and self._part is not None:
+                recorder.lane = sender.buffer.permit(lane, self._part.row_bytes)
 
     def _besides(self, rows: int, kept: Kept) -> tuple[Part, ...]:
         """Return copies of what goes with the features: hashes, and what is said of the rows."""

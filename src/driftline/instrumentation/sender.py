@@ -57,8 +57,8 @@ class Sender:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._wake = Wake()
-        self.buffer = Buffer(self._wake)
+        self.wake = Wake()
+        self.buffer = Buffer(self.wake)
         self.durations = Durations()
         self.random = np.random.default_rng()
         self._settings = settings
@@ -89,13 +89,13 @@ class Sender:
         with self._answer:
             self._asked += 1
             mine = self._asked
-            self._wake.ring()
+            self.wake.ring()
             return self._answer.wait_for(lambda: self._answered >= mine, timeout)
 
     def stop(self, timeout: float) -> bool:
         """Send what is buffered, without repetitions, and end the thread; False when it took too long."""
         self._stopping.set()
-        self._wake.ring()
+        self.wake.ring()
         if self._thread is None:
             return True
         self._thread.join(timeout)
@@ -110,7 +110,7 @@ class Sender:
         context.attach(_suppressed())
         due = time.monotonic() + FLUSH_SECONDS
         while True:
-            self._wake.wait(max(0.0, due - time.monotonic()))
+            self.wake.wait(max(0.0, due - time.monotonic()))
             asked, stopping = self._asked, self._stopping.is_set()
             everything = stopping or asked > self._answered or time.monotonic() >= due
             if everything:

@@ -1,0 +1,184 @@
+"""Calls like the one before: one row of one form, kept in the fewest steps."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from driftline import names
+from driftline.instrumentation.buffer import Entry
+from driftline.instrumentation.inputs import SCALARS
+from driftline.instrumentation.parts import Matrix, Part, Row, Scalars
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from driftline.instrumentation.buffer import Model
+    from driftline.instrumentation.recorder import Call
+    from driftline.instrumentation.sender import Sender
+
+
+_NUMBERS = "fiub"  # kinds of arrays that are nothing but their bytes
+_PLAIN = frozenset((float, int, bool, str, np.float64, np.float32, np.int64, np.int32, np.bool_))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Rows that are an array of numbers each; a copy is its bytes, a twentieth of an object's cost.
+
+    Attributes:
+        columns: The names that its owner knows.
+        shape: Of the array, in one or two dimensions.
+        dtype: Of the array.
+    """
+
+    columns: tuple[str, ...] | None
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def copy(self, features: Any, columns: tuple[str, ...] | None) -> bytes | None:
+        """Return a copy of *features*; None where they are not of this form."""
+        if (
+            type(features) is np.ndarray
+            and features.dtype == self.dtype
+            and features.shape == self.shape
+            and (columns is self.columns or columns == self.columns)
+        ):
+            return features.tobytes()
+        return None
+
+    def part(self, copies: Sequence[Any]) -> Matrix:
+        """Return *copies* as they would have been read one by one."""
+        width = self.shape[-1]
+        fitting = self.columns if self.columns is not None and len(self.columns) == width else None
+        return Matrix(fitting, np.frombuffer(b"".join(copies), self.dtype).reshape(len(copies), width))
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionaries:
+    """Rows that are a dictionary of scalars each, of so many names."""
+
+    width: int
+
+    def copy(self, features: Any, _: tuple[str, ...] | None) -> dict[Any, Any] | None:
+        """Return a copy of *features*; None where they are not of this form."""
+        if (
+            type(features) is dict
+            and len(features) == self.width
+            and isinstance(next(iter(features.values())), SCALARS)
+        ):
+            return features.copy()
+        return None
+
+    def part(self, copies: Sequence[Any]) -> Row:
+        """Return the one row."""
+        return Row(copies[0])
+
+
+Form: TypeAlias = Arrays | Dictionaries
+
+
+def form_of(features: Any, part: Part, columns: tuple[str, ...] | None) -> Form | None:
+    """Return the form of *features*, which were read as *part*; None where it is not a row of a simple one."""
+    if type(part) is Row and type(features) is dict:
+        return Dictionaries(len(features))
+    if (
+        type(part) is Matrix
+        and part.rows == 1
+        and type(features) is np.ndarray
+        and features.dtype.kind in _NUMBERS
+    ):
+        return Arrays(columns, features.shape, features.dtype)
+    return None
+
+
+class Lane:
+    """Rows of calls alike that wait for the sender: of one model, one form and one type of prediction.
+
+    A call whose row is of the form takes a permit, the bytes that the buffer reserved for one, and leaves the row
+    at its end. Each is one step that no other thread can come between, so neither waits for a lock. Without a
+    permit a call goes the long way, which reserves for more such calls than the last time.
+
+    Attributes:
+        sender: Whose thread takes the rows.
+        model: Whose calls.
+        form: Of their features.
+        result: The type of a prediction that is an array of one value; None for one that is a scalar.
+        permits: For calls to come.
+        ahead: How many were given at once the last time.
+        full: How many rows make a batch.
+    """
+
+    __slots__ = ("_rows", "ahead", "copy", "form", "full", "model", "permits", "result", "sender")
+
+    def __init__(self, sender: Sender, model: Model, form: Form, result: np.dtype[Any] | None) -> None:
+        self.sender = sender
+        self.model = model
+        self.form = form
+        self.copy = form.copy
+        self.result = result
+        self.permits: list[int] = []
+        self.ahead = 0
+        self.full = 1
+        self._rows: deque[tuple[Any, Any, float, int]] = deque()
+
+    @property
+    def key(self) -> tuple[Model, Form, np.dtype[Any] | None]:
+        """What no two lanes of a buffer have in common."""
+        return self.model, self.form, self.result
+
+    def keep(self, call: Call, row: Any, size: int, seconds: float) -> bool:
+        """Keep the *row* of a *call* that came to its end as foreseen; False for one that did not."""
+        prediction, recorder, sender = call.prediction, call.recorder, self.sender
+        if self.result is None:
+            if type(prediction) not in _PLAIN:
+                return False
+        elif type(prediction) is np.ndarray and prediction.size == 1 and prediction.dtype == self.result:
+            prediction = prediction.tobytes()
+        else:
+            return False
+        if call.score is not None or call.said is not None or sender is not recorder.outlet.sender:
+            return False
+        sender.durations.add(seconds, recorder.attributes, call.span)
+        rows = self._rows
+        rows.append((row, prediction, seconds, size))
+        if len(rows) >= self.full:
+            sender.wake.ring()
+        return True
+
+    def entries(self, *, full: bool) -> list[Entry]:
+        """Take what waits, with *full* whole batches only; the sender's thread alone takes."""
+        found: list[Entry] = []
+        waiting = len(self._rows)
+        while waiting >= (self.full if full else 1):
+            count = min(waiting, self.full)
+            waiting -= count
+            rows = [self._rows.popleft() for _ in range(count)]
+            # A dictionary may hold what cannot be read: it is to spoil no other row. Numbers cannot.
+            together = isinstance(self.form, Arrays)
+            found += map(self._entry, [rows] if together else ([row] for row in rows))
+        return found
+
+    def _entry(self, rows: Sequence[tuple[Any, Any, float, int]]) -> Entry:
+        copies, predictions, seconds, sizes = zip(*rows, strict=True)
+        prediction: Part = (
+            Scalars(names.COLUMN_PREDICTION, predictions)
+            if self.result is None
+            else Matrix(
+                (names.COLUMN_PREDICTION,), np.frombuffer(b"".join(predictions), self.result).reshape(-1, 1)
+            )
+        )
+        parts = (self.form.part(copies), prediction, None)
+        return Entry(self.model, len(rows), 1.0, sum(sizes), parts, seconds, None)
+
+
+def lane_for(sender: Sender, model: Model, form: Form, prediction: Any) -> Lane | None:
+    """Return a lane for calls like one of *form* that returned *prediction*; None where that is not plain."""
+    if type(prediction) in _PLAIN:
+        return Lane(sender, model, form, None)
+    if type(prediction) is np.ndarray and prediction.size == 1 and prediction.dtype.kind in _NUMBERS:
+        return Lane(sender, model, form, prediction.dtype)
+    return None
