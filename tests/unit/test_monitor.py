@@ -248,6 +248,18 @@ def test_a_new_baseline_keeps_equal_bins(built):
     assert watched.values("driftline_model_version_info").keys() == {(retrained.id, "", "", "ready")}
 
 
+def test_versions_without_a_baseline_give_way_first(built):
+    """A service that names its versions after commits does not take the windows of a nightly job."""
+    watched = Watched(built, settings="environment: prod\nlimits: {versions: 2}")
+    watched.monitor.observe(batch(100))
+    for commit in range(4):
+        watched.clock.now += 7200
+        watched.monitor.observe(batch(10, version=f"commit{commit}"))
+        watched.monitor.tick()
+    assert {version for _, version in watched.monitor.models} == {"1", "commit3"}
+    assert watched.monitor.models["fraud", "1"].tracks[built.id].rows["24h"] == 100
+
+
 def test_limits_hold_and_a_release_finds_room(built):
     """Beyond the limits rows are dropped by reason; a version silent for an hour gives way to a new one."""
     watched = Watched(built, settings="environment: prod\nlimits: {models: 2, versions: 2}")

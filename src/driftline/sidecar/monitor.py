@@ -313,13 +313,21 @@ class Monitor:
         return model
 
     def _make_room(self, versions: list[ModelVersion], wall: float) -> bool:
-        """Let the longest silent version go, if it has been silent for an hour: what is new must be counted."""
-        if not versions:
+        """Let the longest of the versions go that were silent for an hour: what is new must be counted.
+
+        One that has a baseline of its own goes last, or a service that names its versions after commits would
+        take the windows of a nightly job.
+        """
+        kept = {(baseline.model, baseline.version) for baseline in self._baselines.all}
+        silent = [
+            ((model.name, model.version) in kept, last, model)
+            for model in versions
+            if wall - (last := model.last_prediction or model.created) >= SILENT_SECONDS
+        ]
+        if not silent:
             return False
-        oldest = min(versions, key=lambda model: model.last_prediction or model.created)
-        if wall - (oldest.last_prediction or oldest.created) < SILENT_SECONDS:
-            return False
-        del self.models[oldest.name, oldest.version]
+        _, _, goes = min(silent, key=lambda found: found[:2])
+        del self.models[goes.name, goes.version]
         return True
 
     def _tell_unknown(self, name: str, version: str) -> None:
