@@ -41,7 +41,7 @@ class ScoreSums:
     squares: NDArray[np.float64]
 
     @classmethod
-    def empty(cls, bins: int, features: int = 1) -> ScoreSums:
+    def empty(cls, bins: int, features: int) -> ScoreSums:
         """Return sums of nothing."""
         return cls(np.zeros(bins, np.int64), np.zeros(bins), np.zeros(features))
 
@@ -89,10 +89,8 @@ class Scores(NamedTuple):
         """Read *column*, values of *score*."""
         read = numbers(column)
         low, high = score.range
-        shares = (read.values.astype(np.float64) / 2 - low / 2) / (
-            high / 2 - low / 2
-        )  # halves do not overflow
-        values = _rounded(shares.clip(0.0, 1.0))
+        halves = read.values.astype(np.float64) / 2 - low / 2  # what is whole may overflow
+        values = _rounded((halves / (high / 2 - low / 2)).clip(0.0, 1.0))
         return cls(values, _rounded(values * values), read.rows)
 
     def by_bin(self, feature: FeatureBaseline, column: Column, cuts: NDArray[np.float64]) -> ScoreSums:
