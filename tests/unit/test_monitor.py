@@ -248,6 +248,21 @@ def test_a_new_baseline_keeps_equal_bins(built):
     assert watched.values("driftline_model_version_info").keys() == {(retrained.id, "", "", "ready")}
 
 
+@pytest.mark.parametrize(
+    "totals", [{}, {"stream": b"s" * 16, "sequence": 0, "rows_total": 100, "error_rows_total": 60}]
+)
+def test_rows_of_another_time_count_nowhere(built, totals):
+    """Neither as served nor as failed, whether or not their sender keeps totals: a backfill is no volume."""
+    watched = Watched(built)
+    times = np.full(100, watched.clock.now * 1e9).astype(np.int64)
+    times[:50] -= 40 * 86_400 * 10**9
+    failed = Coded(np.where(np.arange(100) < 60, 0, -1), ("KeyError",))
+    watched.monitor.observe(batch(100, extra={"@time": times, "@error": failed}, **totals))
+    assert watched.values("driftline_predictions_total") == {(): 50}
+    assert watched.values("driftline_prediction_errors_total") == {"KeyError": 10, "other": 0}
+    assert sum(watched.values("driftline_feature_values_total", feature="amount").values()) == 50
+
+
 def test_versions_without_a_baseline_give_way_first(built):
     """A service that names its versions after commits does not take the windows of a nightly job."""
     watched = Watched(built, settings="environment: prod\nlimits: {versions: 2}")

@@ -273,7 +273,7 @@ class Monitor:
                 track.add(counted, rows.number, now)
             else:
                 self._learn(model, rows.inputs)
-            model.add(rows, admission, sure)
+            model.add(rows, admission.without(batch.rows - rows.number), sure)
             model.task = task
             model.task_differs += _differs(batch.task, track)
             model.dataset_version = batch.dataset_version or model.dataset_version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ class Admission:
     failed: int | None = None
     dropped: int = 0
     missing: int = 0
+
+    def without(self, rows: int) -> Admission:
+        """Return what it adds where so many *rows* of the batch are of another time and count nowhere."""
+        if self.served is None or not rows:
+            return self
+        return replace(self, served=self.served - rows, failed=None)
 
 
 _UNKNOWN_STREAM = Admission()
