@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,7 @@ def test_beside_a_span(receiver, monkeypatch):
     bare, nobody = on.get_tracer("bench"), no_sdk("bench")
     row = np.random.default_rng(20261121).normal(size=(1, 50))
     named, many = {f"f{number}": 0.5 for number in range(50)}, np.tile(row, (1000, 1))
+    unlike = cycle((row, row.astype(np.float32)))
     found = interleaved(
         {
             "a bare span, sampled": lambda: bare.start_span("s").end(),
@@ -102,6 +104,7 @@ def test_beside_a_span(receiver, monkeypatch):
             "a bare span without an SDK": lambda: nobody.start_span("s").end(),
             "a call without an SDK, a numpy row": lambda: plain(row),
             "a call without an SDK, a dictionary": lambda: plain(named),
+            "a call without an SDK, a numpy row unlike the one before": lambda: plain(next(unlike)),
         }
     )
     of_many = interleaved({"": lambda: plain(many)}, 20)[""]

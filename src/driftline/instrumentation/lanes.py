@@ -112,13 +112,12 @@ class Lane:
         full: How many rows make a batch.
     """
 
-    __slots__ = ("_rows", "ahead", "copy", "form", "full", "model", "permits", "result", "sender")
+    __slots__ = ("_rows", "ahead", "form", "full", "model", "permits", "result", "sender")
 
     def __init__(self, sender: Sender, model: Model, form: Form, result: np.dtype[Any] | None) -> None:
         self.sender = sender
         self.model = model
         self.form = form
-        self.copy = form.copy
         self.result = result
         self.permits: list[int] = []
         self.ahead = 0
@@ -130,8 +129,22 @@ class Lane:
         """What no two lanes of a buffer have in common."""
         return self.model, self.form, self.result
 
-    def keep(self, call: Call, row: Any, size: int, seconds: float) -> bool:
-        """Keep the *row* of a *call* that came to its end as foreseen; False for one that did not."""
+    def copy(self, call: Call) -> bool:
+        """Copy the features of a *call* like the one before, all of which was decided then; False for another."""
+        owner = call.owner
+        given = None if owner is None else getattr(owner, "feature_names_in_", None)
+        row = self.form.copy(call.features, given if given is None else call.recorder.columns(owner))
+        if row is None or call.said is not None:
+            return False
+        try:
+            call.size = self.permits.pop()
+        except IndexError:  # they are used up
+            return False
+        call.lane, call.row, call.rows = self, row, 1
+        return True
+
+    def keep(self, call: Call, seconds: float) -> bool:
+        """Keep the row of a *call* that came to its end as foreseen; False for one that did not."""
         prediction, recorder, sender = call.prediction, call.recorder, self.sender
         if self.result is None:
             if type(prediction) not in _PLAIN:
@@ -144,7 +157,7 @@ class Lane:
             return False
         sender.durations.add(seconds, recorder.attributes, call.span)
         rows = self._rows
-        rows.append((row, prediction, seconds, size))
+        rows.append((call.row, prediction, seconds, call.size))
         if len(rows) >= self.full:
             sender.wake.ring()
         return True

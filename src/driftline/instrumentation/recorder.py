@@ -166,30 +166,36 @@ class Call:
         said: What is said of the rows besides; None for nothing.
         recorder: Records it.
         owner: Knows the features' names and the classes; or None.
+        features: What the model is called with, until the end.
+        rows: How many rows that has; None where that is not known.
+        lane: Where its row goes if it ends as those before it did; None for a call unlike them.
+        row: The copy that goes there.
+        size: The bytes that are reserved for what is copied.
         span: Its span, from its beginning.
         outer: The call around this one, if any.
         over: Whether it ended.
     """
 
     __slots__ = (
-        "_features", "_form", "_kept", "_lane", "_part", "_paused", "_rate", "_row", "_rows", "_secret", "_sender",
-        "_size", "_started", "_token", "outer", "over", "owner", "prediction", "recorder", "said", "score", "span",
+        "_form", "_kept", "_part", "_paused", "_rate", "_secret", "_sender", "_started", "_token", "features", "lane",
+        "outer", "over", "owner", "prediction", "recorder", "row", "rows", "said", "score", "size", "span",
     )  # fmt: skip
     _form: Form | None
     _kept: NDArray[np.intp] | None
     _part: Part | None
-    _row: Any
     _secret: Part | None
     _sender: Sender | None
+    row: Any
+    size: int
 
     def __init__(self, recorder: Recorder, features: Any, owner: Any = None) -> None:
         self.recorder = recorder
-        self._features = features
+        self.features = features
         self.owner = owner
         self._started: float | None = None
-        self._lane: Lane | None = None
+        self.lane: Lane | None = None
         self.said = recorder.said
-        self._rows: int | None = None
+        self.rows: int | None = None
         self.span: trace.Span | None = None
         self._token: Any = None
         self._paused: float | None = None
@@ -202,8 +208,10 @@ class Call:
         outer = _current.get()
         if outer is not None and self._inside(outer):
             return self
+        recorder = self.recorder
+        lane = recorder.lane
         try:
-            if not self._copy_alike():
+            if lane is None or lane.sender is not recorder.outlet.sender or not lane.copy(self):
                 self._copy()
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
             problem("record", _FAILED, error)
@@ -232,17 +240,11 @@ class Call:
         except Exception as failure:  # noqa: BLE001 - the same
             problem("span", _FAILED, failure)
         try:
-            lane = self._lane
-            if lane is None or kind is not None or not lane.keep(self, self._row, self._size, seconds):
+            if self.lane is None or kind is not None or not self.lane.keep(self, seconds):
                 self._keep(seconds, error_type)
         except Exception as failure:  # noqa: BLE001 - the same
             problem("record", _FAILED, failure)
-        self._features = self.owner = self._part = self._row = None
-
-    @property
-    def rows(self) -> int | None:
-        """How many rows its features have; None where that is not known."""
-        return self._rows
+        self.features = self.owner = self._part = self.row = None
 
     def suspend(self) -> None:
         """Let the caller go on in the midst of the call: what it does is no part of it and not of its time."""
@@ -281,43 +283,24 @@ class Call:
             outer = outer.outer
         return False
 
-    def _copy_alike(self) -> bool:
-        """Copy the features of a call like the one before, all of which was decided then; False for another."""
-        recorder, owner = self.recorder, self.owner
-        lane = recorder.lane
-        if lane is None or not lane.permits or self.said is not None:
-            return False
-        if lane.sender is not recorder.outlet.sender:
-            return False  # forked or shut down since
-        given = None if owner is None else getattr(owner, "feature_names_in_", None)
-        row = lane.copy(self._features, given if given is None else recorder.columns(owner))
-        if row is None:
-            return False
-        try:
-            self._size = lane.permits.pop()
-        except IndexError:  # another thread has had the last
-            return False
-        self._lane, self._row, self._rows = lane, row, 1
-        return True
-
     def _copy(self) -> None:
         """Copy the features before the model runs: it may change them, and so may the caller afterwards."""
         recorder, owner = self.recorder, self.owner
         self._part = self._secret = self._form = self._kept = self._sender = None
         try:
             columns = None if owner is None else recorder.columns(owner)
-            part = read_features(self._features, columns)
+            part = read_features(self.features, columns)
             if recorder.simple and self.said is None:
-                self._form = form_of(self._features, part, columns)
+                self._form = form_of(self.features, part, columns)
             if recorder.policy is not None:
                 part = self._kept_back(part, recorder.policy)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
             problem(
-                "features", f"features of {recorder.key[0]} are not sent: {_reason(error, self._features)}"
+                "features", f"features of {recorder.key[0]} are not sent: {_reason(error, self.features)}"
             )
-            self._rows = _length(self._features)
+            self.rows = _length(self.features)
             return
-        rows = self._rows = part.rows
+        rows = self.rows = part.rows
         self._reserve(rows, part.row_bytes)
         if self._kept is None or len(self._kept):
             part.own(self._kept)
@@ -336,16 +319,16 @@ class Call:
         recorder = self.recorder
         sender = self._sender = recorder.outlet.sender or recorder.outlet.open()
         held = row_bytes + recorder.model.extra_bytes
-        self._rate, self._size = sender.buffer.reserve(rows, held)
+        self._rate, self.size = sender.buffer.reserve(rows, held)
         if recorder.sample_rate < 1:
             self._rate *= recorder.sample_rate
         if self._rate < 1:
             kept = self._kept = sample(rows, self._rate, sender.random)
-            reserved, self._size = self._size, int(len(kept) * held)
-            sender.buffer.release(reserved - self._size)
+            reserved, self.size = self.size, int(len(kept) * held)
+            sender.buffer.release(reserved - self.size)
 
     def _start_span(self) -> None:
-        recorder, rows = self.recorder, self._rows
+        recorder, rows = self.recorder, self.rows
         self.span = recorder.tracer.start_span(
             recorder.span_name,
             None,
@@ -377,9 +360,9 @@ class Call:
             span.end()
 
     def _keep(self, seconds: float, error: str | None) -> None:
-        recorder, lane = self.recorder, self._lane
+        recorder, lane = self.recorder, self.lane
         if lane is not None:
-            self._part, self._sender, self._rate = lane.form.part([self._row]), lane.sender, 1.0
+            self._part, self._sender, self._rate = lane.form.part([self.row]), lane.sender, 1.0
             self._secret = self._form = self._kept = None
             recorder.lane = None  # it ended otherwise than those before it: let the next one decide anew
         prediction = score = None
@@ -387,12 +370,12 @@ class Call:
             if self.prediction is not None:
                 prediction = (
                     Scalars(names.COLUMN_PREDICTION, (self.prediction,))
-                    if self._rows == 1 and isinstance(self.prediction, SCALARS)
+                    if self.rows == 1 and isinstance(self.prediction, SCALARS)
                     else self._output(read_prediction, self.prediction)
                 )
             if self.score is not None:
                 score = self._output(read_score, self.score, getattr(self.owner, "classes_", None))
-        rows = self._rows
+        rows = self.rows
         if rows is None:
             found = prediction or score
             rows = 1 if found is None else found.rows
@@ -405,7 +388,7 @@ class Call:
         sender.durations.add(seconds, attributes, self.span)
         count = rows if kept is None else len(kept)
         if not count:
-            sender.buffer.drop(recorder.model, rows, self._size, failed=error is not None)
+            sender.buffer.drop(recorder.model, rows, self.size, failed=error is not None)
             return
         try:
             if prediction is not None:
@@ -415,9 +398,9 @@ class Call:
             parts: tuple[Part | None, ...] = (self._part, prediction, score)
             if self.said is not None or self._secret is not None:
                 parts += self._besides(rows, kept)
-            entry = Entry(recorder.model, count, self._rate, self._size, parts, (seconds,), error)
+            entry = Entry(recorder.model, count, self._rate, self.size, parts, (seconds,), error)
         except BaseException:
-            sender.buffer.drop(recorder.model, rows, self._size, failed=error is not None)
+            sender.buffer.drop(recorder.model, rows, self.size, failed=error is not None)
             raise
         if not sender.buffer.add(entry, rows):
             problem("models", "more than 1000 models and versions in one process; those beyond are not sent")
@@ -432,7 +415,7 @@ class Call:
         try:
             if self._secret is not None and self.recorder.policy is not None:
                 found.append(self.recorder.policy.hash(self._secret))
-            if self.said is not None and (said := self.said.part(self._features, rows)) is not None:
+            if self.said is not None and (said := self.said.part(self.features, rows)) is not None:
                 said.own(kept)
                 found.append(said)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
@@ -450,10 +433,10 @@ class Call:
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
             problem("output", f"an output of {name} is not sent: {_reason(error, given[0])}", of=name)
             return None
-        if self._rows is not None and part.rows != self._rows:
+        if self.rows is not None and part.rows != self.rows:
             problem(
                 "output_rows",
-                f"an output of {name} is not sent: {part.rows} values for {self._rows} rows of "
+                f"an output of {name} is not sent: {part.rows} values for {self.rows} rows of "
                 "features; pass one row a prediction, in two dimensions",
                 of=name,
             )
