@@ -104,7 +104,7 @@ def test_beside_a_span(receiver, monkeypatch):
             "a bare span without an SDK": lambda: nobody.start_span("s").end(),
             "a call without an SDK, a numpy row": lambda: plain(row),
             "a call without an SDK, a dictionary": lambda: plain(named),
-            "a call without an SDK, a numpy row unlike the one before": lambda: plain(next(unlike)),
+            "a call without an SDK, rows of two forms in turn": lambda: plain(next(unlike)),
         }
     )
     of_many = interleaved({"": lambda: plain(many)}, 20)[""]

@@ -228,6 +228,17 @@ def test_a_full_buffer(receiver):
     assert used() == [0]
 
 
+def test_forms_are_bounded(receiver):
+    """A model of which every call is of another form reserves for as many as it remembers, and no more."""
+    model = recorder_of(receiver)
+    for width in range(1, 30):
+        call(model, np.zeros((1, width)), 0.5)
+    assert len(model.lanes) == recorder.MOST_FORMS
+    assert sum(len(lane.permits) for lane in model.lanes) <= recorder.MOST_FORMS
+    assert driftline.flush(10)
+    assert (receiver.rows(), used()) == (29, [0])
+
+
 def test_lanes_are_bounded(receiver, monkeypatch):
     """Calls of ever new forms are recorded all the same."""
     monkeypatch.setattr(buffer, "MAX_LANES", 3)
@@ -247,7 +258,7 @@ def test_wide_rows(receiver, features):
     model = recorder_of(receiver)
     for _ in range(3):
         call(model, features, 0.5)
-        assert model.lane is None or not model.lane.permits or used()[0] <= CAPACITY / 2
+        assert used()[0] < CAPACITY / 4
     assert driftline.flush(10)
     assert receiver.rows() == 3
 
@@ -258,5 +269,5 @@ def test_what_is_limited_goes_the_long_way(receiver):
     for _ in range(1000):
         call(model, np.zeros((1, 2)), 0.5)
     assert driftline.flush(10)
-    assert model.lane is None
+    assert model.lanes == ()
     assert 400 < receiver.rows() < 600

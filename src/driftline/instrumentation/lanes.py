@@ -59,7 +59,7 @@ class Arrays:
 
 @dataclass(frozen=True, slots=True)
 class Dictionaries:
-    """Rows that are a dictionary of scalars each, of so many names."""
+    """Rows that are a dictionary of scalars each, of so many names or up to half of them fewer."""
 
     width: int
 
@@ -67,7 +67,7 @@ class Dictionaries:
         """Return a copy of *features*; None where they are not of this form."""
         if (
             type(features) is dict
-            and len(features) == self.width
+            and self.width // 2 < len(features) <= self.width
             and isinstance(next(iter(features.values())), SCALARS)
         ):
             return features.copy()
@@ -130,11 +130,11 @@ class Lane:
         return self.model, self.form, self.result
 
     def copy(self, call: Call) -> bool:
-        """Copy the features of a *call* like the one before, all of which was decided then; False for another."""
+        """Copy the features of a *call* like one before, all of which was decided then; False for another."""
         owner = call.owner
         given = None if owner is None else getattr(owner, "feature_names_in_", None)
         row = self.form.copy(call.features, given if given is None else call.recorder.columns(owner))
-        if row is None or call.said is not None:
+        if row is None or call.said is not None or self.sender is not call.recorder.outlet.sender:
             return False
         try:
             call.size = self.permits.pop()

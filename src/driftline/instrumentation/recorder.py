@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _FAILED = "driftline could not record a call"
 _INTERNAL = SpanKind.INTERNAL  # an enumeration takes a tenth of a microsecond to be asked
+MOST_FORMS = 8  # of which a recorder remembers lanes
 EVERYTHING = Policy()
 _current: ContextVar[Call | None] = ContextVar("driftline_call", default=None)
 
@@ -91,7 +92,7 @@ class Recorder:
         self._task = {names.ATTR_TASK: task} if task else {}
         self.row_attributes = self.span_attributes(1)
         self._columns: tuple[Any, tuple[str, ...] | None] = (None, None)
-        self.lane: Lane | None = None  # of the calls like the last one, where that was a simple one
+        self.lanes: tuple[Lane, ...] = ()  # for calls like some before
 
     def call(self, features: Any, owner: Any = None) -> Call:
         """Return a context manager around one call with *features*; *owner* knows their names and classes."""
@@ -208,10 +209,11 @@ class Call:
         outer = _current.get()
         if outer is not None and self._inside(outer):
             return self
-        recorder = self.recorder
-        lane = recorder.lane
         try:
-            if lane is None or lane.sender is not recorder.outlet.sender or not lane.copy(self):
+            for lane in self.recorder.lanes:
+                if lane.copy(self):
+                    break
+            else:
                 self._copy()
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
             problem("record", _FAILED, error)
@@ -364,7 +366,9 @@ class Call:
         if lane is not None:
             self._part, self._sender, self._rate = lane.form.part([self.row]), lane.sender, 1.0
             self._secret = self._form = self._kept = None
-            recorder.lane = None  # it ended otherwise than those before it: let the next one decide anew
+            recorder.lanes = tuple(
+                each for each in recorder.lanes if each is not lane
+            )  # the next decides anew
         prediction = score = None
         if error is None:
             if self.prediction is not None:
@@ -405,9 +409,19 @@ class Call:
         if not sender.buffer.add(entry, rows):
             problem("models", "more than 1000 models and versions in one process; those beyond are not sent")
         elif self._form is not None and kept is None and error is None and score is None:
-            lane = lane_for(sender, recorder.model, self._form, self.prediction)
-            if lane is not None and self._part is not None:
-                recorder.lane = sender.buffer.permit(lane, self._part.row_bytes)
+            self._remember(sender, self._form)
+
+    def _remember(self, sender: Sender, form: Form) -> None:
+        """Let calls like this one, of one row of a simple *form*, go the short way."""
+        recorder = self.recorder
+        lane = lane_for(sender, recorder.model, form, self.prediction)
+        if lane is None or self._part is None:
+            return
+        lanes = tuple(each for each in recorder.lanes if each.sender is sender)
+        others = tuple(each for each in lanes if each.key != lane.key)
+        if len(others) < MOST_FORMS:
+            lane = sender.buffer.permit(lane, self._part.row_bytes)
+            recorder.lanes = lanes if lane is None or lane in lanes else (*others, lane)
 
     def _besides(self, rows: int, kept: Kept) -> tuple[Part, ...]:
         """Return copies of what goes with the features: hashes, and what is said of the rows."""
