@@ -275,6 +275,24 @@ def test_versions_without_a_baseline_give_way_first(built):
     assert watched.monitor.models["fraud", "1"].tracks[built.id].rows["24h"] == 100
 
 
+def test_a_model_that_gives_way_goes_whole():
+    """A silent model of two versions frees its name, not one of its versions: the limit counts names."""
+    watched = Watched(settings="environment: prod\nlimits: {models: 2}")
+    rows = {"x": np.arange(5.0)}
+
+    def came(model, version="1"):
+        watched.monitor.observe(Batch(model=model, version=version, rows=5, columns=rows))
+
+    came("many", "1")
+    came("many", "2")
+    watched.clock.now += 3600
+    came("other")
+    came("third")
+    assert {name for name, _ in watched.monitor.models} == {"other", "third"}
+    came("fourth")
+    assert {name for name, _ in watched.monitor.models} == {"other", "third"}
+
+
 def test_limits_hold_and_a_release_finds_room(built):
     """Beyond the limits rows are dropped by reason; a version silent for an hour gives way to a new one."""
     watched = Watched(built, settings="environment: prod\nlimits: {models: 2, versions: 2}")

@@ -301,33 +301,37 @@ class Monitor:
         model = self.models.get((name, version))
         if model is None:
             declared = name in self.config.models
-            versions = [m for (known, _), m in self.models.items() if known == name]
-            others = {known: m for (known, _), m in self.models.items() if not m.declared}
-            full = len({known for known, _ in self.models}) >= self.config.limits.models
-            if not versions and full and not declared and not self._make_room(list(others.values()), wall):
+            known: dict[str, list[ModelVersion]] = {}
+            for other in self.models.values():
+                known.setdefault(other.name, []).append(other)
+            versions = known.get(name, [])
+            full = not versions and not declared and len(known) >= self.config.limits.models
+            if full and not self._make_room([v for v in known.values() if not v[0].declared], wall):
                 return None
-            if len(versions) >= self.config.limits.versions and not self._make_room(versions, wall):
+            if len(versions) >= self.config.limits.versions and not self._make_room(
+                [[v] for v in versions], wall
+            ):
                 return None
             self._tell_unknown(name, version)
             model = self._add_model(name, version, declared=declared, wall=wall)
         return model
 
-    def _make_room(self, versions: list[ModelVersion], wall: float) -> bool:
-        """Let the longest of the versions go that were silent for an hour: what is new must be counted.
+    def _make_room(self, candidates: list[list[ModelVersion]], wall: float) -> bool:
+        """Let those go that were silent for longest, and for an hour: what is new must be counted.
 
-        One that has a baseline of its own goes last, or a service that names its versions after commits would
-        take the windows of a nightly job.
+        Those with a baseline of their own go last, or a service that names its versions after commits would
+        take the windows of a nightly job. The versions of one candidate go together.
         """
         kept = {(baseline.model, baseline.version) for baseline in self._baselines.all}
         silent = [
-            ((model.name, model.version) in kept, last, model)
-            for model in versions
-            if wall - (last := model.last_prediction or model.created) >= SILENT_SECONDS
+            (any((model.name, model.version) in kept for model in versions), last, versions)
+            for versions in candidates
+            if wall - (last := max(m.last_prediction or m.created for m in versions)) >= SILENT_SECONDS
         ]
         if not silent:
             return False
-        _, _, goes = min(silent, key=lambda found: found[:2])
-        del self.models[goes.name, goes.version]
+        for goes in min(silent, key=lambda found: found[:2])[2]:
+            del self.models[goes.name, goes.version]
         return True
 
     def _tell_unknown(self, name: str, version: str) -> None:
