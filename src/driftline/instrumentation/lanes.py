@@ -112,12 +112,13 @@ class Lane:
         full: How many rows make a batch.
     """
 
-    __slots__ = ("_rows", "ahead", "form", "full", "model", "permits", "result", "sender")
+    __slots__ = ("_copy", "_rows", "ahead", "form", "full", "model", "permits", "result", "sender")
 
     def __init__(self, sender: Sender, model: Model, form: Form, result: np.dtype[Any] | None) -> None:
         self.sender = sender
         self.model = model
         self.form = form
+        self._copy = form.copy
         self.result = result
         self.permits: list[int] = []
         self.ahead = 0
@@ -131,21 +132,23 @@ class Lane:
 
     def copy(self, call: Call) -> bool:
         """Copy the features of a *call* like one before, all of which was decided then; False for another."""
+        if not self.permits:
+            return False
         owner = call.owner
         given = None if owner is None else getattr(owner, "feature_names_in_", None)
-        row = self.form.copy(call.features, given if given is None else call.recorder.columns(owner))
+        row = self._copy(call.features, given if given is None else call.recorder.columns(owner))
         if row is None or call.said is not None or self.sender is not call.recorder.outlet.sender:
             return False
         try:
             call.size = self.permits.pop()
-        except IndexError:  # they are used up
+        except IndexError:  # another thread has had the last
             return False
         call.lane, call.row, call.rows = self, row, 1
         return True
 
     def keep(self, call: Call, seconds: float) -> bool:
         """Keep the row of a *call* that came to its end as foreseen; False for one that did not."""
-        prediction, recorder, sender = call.prediction, call.recorder, self.sender
+        prediction = call.prediction
         if self.result is None:
             if type(prediction) not in _PLAIN:
                 return False
@@ -153,13 +156,13 @@ class Lane:
             prediction = prediction.tobytes()
         else:
             return False
-        if call.score is not None or call.said is not None or sender is not recorder.outlet.sender:
+        if call.score is not None or call.said is not None:
             return False
-        sender.durations.add(seconds, recorder.attributes, call.span)
+        self.sender.durations.add(seconds, call.recorder.attributes, call.span)
         rows = self._rows
         rows.append((call.row, prediction, seconds, call.size))
         if len(rows) >= self.full:
-            sender.wake.ring()
+            self.sender.wake.ring()
         return True
 
     def entries(self, *, full: bool) -> list[Entry]:
