@@ -39,13 +39,17 @@ class Durations:
     def record(self) -> None:
         """Record all that wait."""
         while self._waiting:
-            try:
-                _record(*self._waiting.popleft())
-            except Exception as error:  # noqa: BLE001 - the service's meter does as it likes
-                problem("duration", "driftline could not record the duration of a call", error)
+            _record(*self._waiting.popleft())
 
 
 def _record(seconds: float, attributes: Mapping[str, str], span: Span | None) -> None:
+    try:
+        _record_within(seconds, attributes, span)
+    except Exception as error:  # noqa: BLE001 - the service's meter does as it likes
+        problem("duration", "driftline could not record the duration of a call", error)
+
+
+def _record_within(seconds: float, attributes: Mapping[str, str], span: Span | None) -> None:
     if span is None or not span.get_span_context().trace_flags.sampled:
         histogram().record(seconds, attributes)
         return
