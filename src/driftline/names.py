@@ -66,7 +66,7 @@ ATTR_ERROR_TYPE = "error.type"
 METRIC_DURATION = "driftline.prediction.duration"
 METRIC_ERRORS = "driftline.errors"
 DURATION_BOUNDS = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 3.0, 5.0, 10.0, 30.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.5, 3.0, 5.0, 10.0, 30.0,
 )  # fmt: skip
 
 # --- faults, reasons, outcomes: closed lists --------------------------------------------------
@@ -158,7 +158,8 @@ PREDICTION_ERRORS = Series(
     "driftline_prediction_errors_total", "counter", (*MODEL, "error_type"), "Rows of calls that failed.",
 )  # fmt: skip
 PREDICTION_DURATION = Series(
-    "driftline_prediction_duration_seconds", "histogram", MODEL, "Duration of a call of the model.",
+    "driftline_prediction_duration_seconds", "histogram", MODEL,
+    f"Duration of a call of the model; le is one of {', '.join(f'{bound:g}' for bound in DURATION_BOUNDS)}.",
 )  # fmt: skip
 CONFIDENCE = Series(
     "driftline_prediction_confidence_ratio", "histogram", MODEL,

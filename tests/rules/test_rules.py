@@ -261,7 +261,7 @@ class TestErrorBudgets:
                 {"schema": {"objective": 99, "models": {"m": "95"}}},
                 "slo.yaml: schema.models.m: '95' is not between",
             ),
-            ({"latency": {"objective": 99, "seconds": 0.2}}, "slo.yaml: latency.seconds: 0.2 is no bound"),
+            ({"latency": {"objective": 99, "seconds": 0.3}}, "slo.yaml: latency.seconds: 0.3 is no bound"),
             ({"latency": {"objective": 99}}, "slo.yaml: latency.seconds: None is no bound"),
         ],
     )

@@ -161,6 +161,21 @@ def test_prometheus_finds_the_sidecar(written):
     assert pods["spec"]["securityContext"]["runAsNonRoot"]
 
 
+@pytest.mark.parametrize("name", ["app.kubernetes.io/name", "release"])
+def test_a_label_breaks_no_selector(folder, capsys, name):
+    """Whatever Prometheus selects by is on what it selects, and the monitor still finds the service."""
+    command = ["kubernetes", "--config", str(folder / "driftline.yaml"), "--image", "x", "--label"]
+    assert main([*command, f"{name}=theirs"]) == 0
+    made = {one["kind"]: one for one in yaml.safe_load_all(capsys.readouterr().out)}
+    for kind in ("ServiceMonitor", "PrometheusRule", "ConfigMap"):
+        assert made[kind]["metadata"]["labels"][name] == "theirs"
+    wanted = made["ServiceMonitor"]["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= made["Service"]["metadata"]["labels"].items()
+    pods = made["StatefulSet"]["spec"]
+    assert made["Service"]["spec"]["selector"] == pods["selector"]["matchLabels"]
+    assert made["Service"]["spec"]["selector"].items() <= pods["template"]["metadata"]["labels"].items()
+
+
 @pytest.mark.parametrize(
     ("settings", "options", "says"),
     [

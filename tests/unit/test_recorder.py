@@ -111,6 +111,8 @@ def test_conventions_are_documented(receiver, spans, points):
         (row,) = re.findall(rf"^\| `{re.escape(name)}` .*$", document, re.MULTILINE)
         for attribute in {key for point in found for key in point.attributes}:
             assert f"`{attribute}`" in row
+        if name == names.METRIC_DURATION:
+            assert f"bounds advised are {', '.join(f'{bound:g}' for bound in names.DURATION_BOUNDS)} |" in row
 
 
 def test_sampler_is_obeyed(receiver, monkeypatch):
