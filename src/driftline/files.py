@@ -1,4 +1,4 @@
-"""Files that others may have put there: read whole or not at all, and never waited for."""
+"""Files, whole or not at all: read though others may have put them there, written though we may be killed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import Any, BinaryIO
 
 
 def read(path: Path, most: int) -> bytes:
@@ -30,3 +32,25 @@ def read(path: Path, most: int) -> bytes:
     if len(raw) > most:
         raise OSError(errno.EFBIG, f"is larger than {most} bytes", str(path))
     return raw
+
+
+def write(path: Path, content: Callable[[BinaryIO], Any]) -> None:
+    """Write what *content* puts into the file that it is given: aside, to the disk, then into its place at *path*.
+
+    Two processes may write the same one: the last is what stays. The name that it has until then ends in
+    neither ``.json`` nor ``.npz``, so that nobody reads it; one that a death left behind makes room.
+
+    Raises:
+        OSError: It cannot be written; what was there is as it was.
+    """
+    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        aside.unlink(missing_ok=True)
+        with aside.open("xb") as file:  # never through a link that somebody put there
+            content(file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise

@@ -133,7 +133,7 @@ def test_hostile_state(folder):
     for name, make in LAYOUTS.items():
         (folder / "state" / name).mkdir()
         make(folder / "state" / name / "layout.npz")
-    (folder / "state" / "models.json.new").symlink_to(folder.parent / "outside" / "precious")
+    (folder / "state" / "models.json.17.new").symlink_to(folder.parent / "outside" / "precious")
     with Target(folder, settings={"state": {"path": "state/", "every": "1s"}}) as target:
         assert errors("read", len(LAYOUTS)) in target.page()
         for name in LAYOUTS:

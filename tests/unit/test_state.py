@@ -10,8 +10,8 @@ import warnings
 import numpy as np
 import pytest
 
+from driftline import files
 from driftline.baseline import Baseline
-from driftline.sidecar import state
 from driftline.sidecar.state import FORMAT, MODELS_FILE, OPEN_FILE, StateFolder
 from driftline.sidecar.streams import HELD_SECONDS
 from driftline.wire import Batch
@@ -341,27 +341,27 @@ def test_a_kill_in_the_first_save_on_a_new_baseline_loses_nothing(built, half_wr
         edges_from=built,
     )
     after = watch(retrained, tmp_path / "state", clock=watched.clock)
-    real = state._write
+    real = files.write
 
-    def dies_before(files):
-        def write(path, content, left=[files]):  # noqa: B006 - counted in the child alone
+    def dies_before(steps):
+        def write(path, content, left=[steps]):  # noqa: B006 - counted in the child alone
             left[0] -= 1
             if left[0] < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             real(path, content)
 
         def work(saving):
-            monkeypatch.setattr(state, "_write", write)
+            monkeypatch.setattr(files, "write", write)
             saving.save(after.monitor)
 
         return work
 
-    ended, files = signal.SIGKILL, 0
+    ended, steps = signal.SIGKILL, 0
     while ended:
-        ended, rows = killed(watched, retrained, tmp_path / "state", dies_before(files))
+        ended, rows = killed(watched, retrained, tmp_path / "state", dies_before(steps))
         assert rows == kept
-        files += 1
-    assert files > 10
+        steps += 1
+    assert steps > 10
 
 
 def test_closed_panes_are_written_once(built, tmp_path):
@@ -455,6 +455,20 @@ def test_a_link_that_somebody_put_there_stays(built, tmp_path):
     (before.state.path / "link").symlink_to(tmp_path / "elsewhere")
     fill(before, batches=1)
     assert (tmp_path / "elsewhere" / "layout.npz").exists()
+    assert before.values("driftline_sidecar_state_errors_total") == {"read": 0, "write": 0}
+
+
+def test_what_a_death_left_goes(built, tmp_path):
+    """The beginning of a file, by whichever process, is gone after the next save; a copy that a person made stays."""
+    before = watch(built, tmp_path)
+    fill(before)
+    (kept,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    left = [tmp_path / "models.json.17.new", kept / "open.npz.17.new"]
+    copy = tmp_path / "models.json.bak"
+    for path in (*left, copy):
+        path.write_bytes(b"half")
+    fill(before, batches=1)
+    assert [path.exists() for path in (*left, copy)] == [False, False, True]
     assert before.values("driftline_sidecar_state_errors_total") == {"read": 0, "write": 0}
 
 

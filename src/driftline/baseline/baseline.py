@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,17 +215,9 @@ class Baseline:
         path = Path(path)
         if path.suffix != ".json" or path.is_dir():
             path /= f"{prefix(self.model)}{_quoted(self.version)}{SUFFIX}"
-        aside = path.with_name(f"{path.name}.{os.getpid()}.new")  # no .json, which a sidecar would read
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with aside.open("w", encoding="utf-8", newline="\n") as written:
-                    written.write(self.to_json())
-                    written.flush()
-                    os.fsync(written.fileno())
-                aside.replace(path)
-            finally:
-                aside.unlink(missing_ok=True)
+            files.write(path, lambda file: file.write(self.to_json().encode()))
         except OSError as error:
             raise BaselineError(f"{path}: cannot be written: {error.strerror}") from error
         return path

@@ -44,7 +44,7 @@ from driftline.window import PANE_COLUMNS, Counts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
-    from typing import IO, BinaryIO
+    from typing import IO
 
     from numpy.typing import NDArray
 
@@ -155,7 +155,7 @@ class StateFolder:
                 failed = error
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            _write(self.path / MODELS_FILE, lambda file: file.write(json.dumps(document).encode()))
+            files.write(self.path / MODELS_FILE, lambda file: file.write(json.dumps(document).encode()))
             if failed is None:
                 self._remove_all_but(tracks.keys())
         except OSError as error:
@@ -203,7 +203,9 @@ class StateFolder:
 
     def _remove_all_but(self, folders: Iterable[Path]) -> None:
         for path in {*self.path.iterdir()} - {*folders}:
-            if (path / LAYOUT_FILE).exists() and not path.is_symlink():  # a link is not ours
+            if path.match(f"{MODELS_FILE}.*.new"):  # what a death in the middle of writing left
+                path.unlink()
+            elif (path / LAYOUT_FILE).exists() and not path.is_symlink():  # a link is not ours
                 shutil.rmtree(path)
 
     # --- reading --------------------------------------------------------------------------------
@@ -347,7 +349,7 @@ def _put_panes(
 
 def _put(path: Path, says: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
     encoded = np.frombuffer(json.dumps({"format": FORMAT, **says}).encode(), np.uint8)
-    _write(path, lambda file: np.savez(file, says=encoded, **columns))
+    files.write(path, lambda file: np.savez(file, says=encoded, **columns))
 
 
 def _take(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -359,18 +361,3 @@ def _take(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         says = json.loads(archive["says"].tobytes())
         _known_format(says)
         return says, {name: archive[name] for name in archive.files if name != "says"}
-
-
-def _write(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write *path* whole or not at all: aside, to the disk, then into its place."""
-    aside = path.with_name(path.name + ".new")
-    try:
-        aside.unlink(missing_ok=True)
-        with aside.open("xb") as file:  # never through a link that somebody put there
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
