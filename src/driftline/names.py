@@ -99,7 +99,7 @@ DROPPED_REASONS = (
     "too_late",  # a sequence older than what is remembered
     "time_late",  # a row whose @time is older than the longest window
     "time_early",  # a row whose @time is further ahead than limits.skew
-    "baseline_unknown",  # counts on the bins of a baseline that this sidecar does not have
+    "baseline_unknown",  # counts on bins that this sidecar does not have: the rows count as volume, their values do not
     "model_limit",  # beyond limits.models or limits.versions
 )
 

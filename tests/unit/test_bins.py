@@ -12,11 +12,14 @@ import pytest
 import driftline
 from driftline import names, wire
 from driftline.baseline import Baseline
+from driftline.columns import Coded
 from driftline.errors import ConfigurationError
+from driftline.instrumentation import bins, problems
 from driftline.instrumentation.bins import binned
+from driftline.sidecar import receiver as sidecar
 from driftline.sidecar.baselines import Baselines
 from driftline.wire import Batch
-from watched import Watched, baseline, batch, table
+from watched import START, Watched, baseline, batch, select, table
 
 COMPARED = (
     "driftline_feature_", "driftline_predictions_", "driftline_prediction_errors_", "driftline_sidecar_feature_",
@@ -122,18 +125,82 @@ def test_no_value_leaves(receiver, built, tmp_path, monkeypatch):
     assert sent.baseline_id == built.id
 
 
-def test_another_baseline_is_refused(built):
-    """Counts on the bins of a baseline that the sidecar does not have count nowhere, and the reason is told."""
-    counts, columns = binned(built, dict(batch(100).columns))
-    other = Watched(baseline(version="2"))
-    for version, id_ in (("1", built.id), ("2", built.id)):
-        record = Batch(
-            model="fraud", version=version, rows=100, columns=columns, counts=counts, baseline_id=id_
-        )
-        other.monitor.observe(record)
-    dropped = other.values("driftline_sidecar_rows_dropped_total")
-    assert dropped["baseline_unknown"] == 200
-    assert sum(other.values("driftline_predictions_total").values()) == 0
+@pytest.mark.parametrize("there", [(), ("2",), ("1",)], ids=["learning", "another version", "another of it"])
+def test_bins_of_a_baseline_that_the_sidecar_lacks(built, there):
+    """Volume, errors and durations count, as of any model that is learning; values do not, and the sender is told."""
+    other = Watched(*(baseline(version=version, dataset_version="other") for version in there))
+    data = dict(batch(100).columns) | {
+        "@error": Coded(np.r_[0, np.full(99, -1)], ("KeyError",)),
+        "@latency": np.full(100, 0.5),
+    }
+    counts, columns = binned(built, data)
+    record = Batch(
+        model="fraud", version="1", rows=100, columns=columns, counts=counts, baseline_id=built.id,
+        stream=b"s" * 16, sequence=0, rows_total=100,
+    )  # fmt: skip
+    told = other.monitor.observe(record)
+    assert told.startswith(
+        f"baseline_unknown: model fraud, version 1: the sidecar has no baseline {built.id[:12]} "
+    )
+    assert other.monitor.observe(record) is None, "sent again it is a duplicate, and nobody's to mend"
+    scraped = other.scrape() and other.scrape()
+    dropped = select(scraped, "driftline_sidecar_rows_dropped_total")
+    assert (dropped["baseline_unknown"], dropped["duplicate"]) == (100, 100)
+    assert select(scraped, "driftline_predictions_total", version="1") == {(): 100}
+    assert select(scraped, "driftline_prediction_errors_total", version="1")["KeyError"] == 1
+    assert select(scraped, "driftline_prediction_duration_seconds_count", version="1") == {(): 100}
+    assert select(scraped, "driftline_last_prediction_timestamp_seconds", version="1") == {(): START}
+    assert sum(select(scraped, "driftline_feature_values_total").values()) == 0
+    assert sum(select(scraped, "driftline_feature_faults_total").values()) == 0
+    (state,) = [
+        dict(labels)["state"]
+        for name, labels in scraped
+        if name == "driftline_model_version_info" and dict(labels)["version"] == "1"
+    ]
+    assert state == ("ready" if "1" in there else "learning")
+    other.clock.now += 120
+    other.monitor.tick()
+    assert other.values("driftline_sidecar_sender_lost_rows_total", version="1") == {(): 0}
+
+
+def test_a_model_beyond_the_limit_is_told(built):
+    """Rows of a model that the sidecar has no room for count nowhere, and their sender is told."""
+    watched = Watched(settings="environment: prod\nlimits: {models: 1}")
+    assert watched.monitor.observe(Batch(model="a", version="1", rows=5, columns={"x": np.zeros(5)})) is None
+    told = watched.monitor.observe(Batch(model="b", version="1", rows=5, columns={"x": np.zeros(5)}))
+    assert told.startswith("model_limit: model b, version 1: ")
+    assert watched.values("driftline_sidecar_rows_dropped_total", reason="model_limit") == {(): 5}
+
+
+def test_the_service_hears_of_bins_that_the_sidecar_lacks(built, tmp_path, monkeypatch, caplog):
+    """Over the real receiver the warning reaches the service's log, once, and nothing is sent again."""
+    watched = Watched()
+    receiver = sidecar.Receiver(
+        watched.monitor.observe,
+        grpc=None,
+        http="127.0.0.1:0",
+        security=sidecar.Security(),
+        telemetry=watched.telemetry,
+    )
+    receiver.start()
+    receiver.ready = True
+    monkeypatch.setattr(problems, "_logged", set())
+    try:
+        model = driftline.instrument(
+            lambda _: 1.0, name="fraud", version="1", baseline=str(built.save(tmp_path)),
+            endpoint=f"http://127.0.0.1:{receiver.http_port}",
+        )  # fmt: skip
+        for _ in range(3):
+            model({"amount": 0.0, "plan": "pro"})
+            assert driftline.flush(10)
+    finally:
+        driftline.shutdown()
+        receiver.stop(0)
+    assert caplog.text.count("baseline_unknown: model fraud, version 1: the sidecar has no baseline") == 1
+    assert "(1 of 1 records)" in caplog.text
+    assert watched.values("driftline_sidecar_rows_dropped_total", reason="baseline_unknown") == {(): 3}
+    assert watched.values("driftline_sidecar_requests_total", transport="http") == {"200": 3}
+    assert watched.values("driftline_sidecar_sender_dropped_rows_total") == {(): 0}
 
 
 def by_bins(built, rows=100, **fields):
@@ -149,7 +216,8 @@ def test_a_feature_of_other_bins_is_refused(built):
     watched.monitor.observe(replace(good, counts={**good.counts, "amount": good.counts["amount"][:-1]}))
     watched.monitor.observe(good)
     assert watched.values("driftline_sidecar_rows_dropped_total", reason="baseline_unknown") == {(): 100}
-    assert watched.values("driftline_predictions_total") == {(): 100}
+    assert watched.values("driftline_predictions_total") == {(): 200}
+    assert sum(watched.values("driftline_feature_values_total", feature="amount").values()) == 100
 
 
 def test_segments_need_values(built):
@@ -188,6 +256,7 @@ def test_a_baseline_that_goes_while_its_counts_come(built, monkeypatch):
     watched.monitor.observe(by_bins(built))
     assert watched.values("driftline_predictions_total") == {(): 100}
     assert set(watched.values("driftline_feature_values_total").values()) == {0}
+    assert watched.values("driftline_sidecar_rows_dropped_total", reason="baseline_unknown") == {(): 100}
 
 
 @pytest.mark.parametrize(
@@ -240,3 +309,31 @@ def test_a_folder_of_baselines(receiver, built, tmp_path):
     driftline.flush(10)
     assert {one.version: one.baseline_id for one in receiver.batches} == {"1": built.id, "9": anything.id}
     assert names.COLUMN_LATENCY in receiver.batches[0].columns
+
+
+def test_a_broken_file_of_another_model(built, tmp_path, caplog, monkeypatch):
+    """It does not stop this model's bins-only mode, and is said once; nor does a baseline that another has twice."""
+    monkeypatch.setattr(problems, "_logged", set())
+    built.save(tmp_path)
+    (tmp_path / "other@1.baseline.json").write_text("{")
+    for name in ("one", "two"):
+        replace(baseline(), model="third", id="").save(tmp_path / f"{name}.json")
+    for _ in range(2):
+        assert bins.load(str(tmp_path), ("fraud", "1")).id == built.id
+    assert caplog.text.count("other@1.baseline.json: is no JSON") == 1
+    with pytest.raises(
+        ConfigurationError, match=r"none for other 1; it has fraud 1(.|\n)*other@1\.baseline\.json: is no"
+    ):
+        bins.load(str(tmp_path), ("other", "1"))
+
+
+def test_two_baselines_of_one_version(built, tmp_path):
+    """Which of them the sidecar would count on is not for the service to guess: both are named, as there."""
+    for name in ("a.json", "b.baseline.json"):
+        built.save(tmp_path / name)
+    baseline(version="*").save(tmp_path)
+    with pytest.raises(
+        ConfigurationError, match=r"a\.json and .*b\.baseline\.json are of one model and version"
+    ):
+        bins.load(str(tmp_path), ("fraud", "1"))
+    assert bins.load(str(tmp_path), ("fraud", "2")).version == "*"

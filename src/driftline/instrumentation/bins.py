@@ -10,6 +10,7 @@ import numpy as np
 from driftline import names
 from driftline.columns import Coded, Column, take
 from driftline.errors import BaselineError, ConfigurationError
+from driftline.instrumentation.problems import remark
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,25 +24,38 @@ _LEAVES = (names.COLUMN_LATENCY, names.COLUMN_ERROR)
 def load(path: str, key: tuple[str, str]) -> Baseline:
     """Return the baseline of a model and version from a file, or from a folder of them.
 
+    A file of the folder that cannot be used is said once and passed over: it may be another model's.
+
     Raises:
-        ConfigurationError: There is none, or it cannot be used.
+        ConfigurationError: There is none, there are two, or it cannot be used.
     """
     from driftline.baseline import Baseline
 
     found = Path(path)
-    files = sorted(found.glob("*.baseline.json")) if found.is_dir() else [found]
-    known = {}
+    try:
+        files = sorted(found.glob("*.json")) if found.is_dir() else [found]
+    except OSError as error:
+        raise ConfigurationError(f"baseline: {path} cannot be read: {error.strerror}") from error
+    known: dict[tuple[str, str], list[tuple[Path, Baseline]]] = {}
+    faults: list[str] = []
     for file in files:
         try:
             baseline = Baseline.load(file)
         except BaselineError as error:
-            raise ConfigurationError([f"baseline: {fault}" for fault in error.faults]) from error
-        known[baseline.model, baseline.version] = baseline
-    baseline_of = known.get(key) or known.get((key[0], "*"))
-    if baseline_of is None:
+            faults += error.faults
+        else:
+            known.setdefault((baseline.model, baseline.version), []).append((file, baseline))
+    its = known.get(key) or known.get((key[0], "*"))
+    if its is None:
         there = ", ".join(" ".join(one) for one in known) or "nothing"
-        raise ConfigurationError(f"baseline: {path} has none for {' '.join(key)}; it has {there}")
-    return baseline_of
+        none = f"baseline: {path} has none for {' '.join(key)}; it has {there}"
+        raise ConfigurationError([none, *(f"baseline: {fault}" for fault in faults)] if faults else none)
+    if len(its) > 1:
+        both = " and ".join(str(file) for file, _ in its)
+        raise ConfigurationError(f"baseline: {both} are of one model and version; remove all but one")
+    if faults:
+        remark("baseline", f"baselines that cannot be used: {'; '.join(faults)}", of=path)
+    return its[0][1]
 
 
 def binned(

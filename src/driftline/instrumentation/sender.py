@@ -198,10 +198,10 @@ class Sender:
         totals.sequence += 1
         totals.rows += rows
         totals.failed += failed
-        if not self._deliver(body):
+        if not self._deliver(body, model.key[0]):
             totals.dropped += rows
 
-    def _deliver(self, body: bytes) -> bool:
+    def _deliver(self, body: bytes, model: str) -> bool:
         from driftline.instrumentation.transport import Transport
 
         if self._transport is None:
@@ -211,6 +211,8 @@ class Sender:
         while True:
             answer = self._transport.send(body)
             if answer.delivered:
+                if answer.text:
+                    problem("warned", f"{self._settings.endpoint}: {answer.text}", of=model)
                 return True
             wait = max(answer.after, pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret, only spread
             if not answer.retry or self._stopping.is_set() or time.monotonic() + wait > give_up:

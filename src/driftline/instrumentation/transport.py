@@ -31,7 +31,7 @@ class Answer(NamedTuple):
         delivered: The record was taken.
         retry: It may be sent again.
         after: Seconds to wait before that, at least; the receiver's wish.
-        text: What went wrong.
+        text: What went wrong; of a record that was taken, what the receiver has to say of it.
     """
 
     delivered: bool
@@ -153,4 +153,4 @@ def _meaning(status: int, body: bytes, retry_after: str | None) -> Answer:
     said = ExportLogsServiceResponse.FromString(body).partial_success
     if said.rejected_log_records:
         return Answer(delivered=False, text=said.error_message)
-    return Answer(delivered=True)
+    return Answer(delivered=True, text=said.error_message)

@@ -249,8 +249,14 @@ class Monitor:
 
     # --- batches --------------------------------------------------------------------------------
 
-    def observe(self, batch: Batch) -> None:
-        """Count *batch*: whole, or not at all and by reason."""
+    def observe(self, batch: Batch) -> str | None:
+        """Count *batch*: whole, or not at all and by reason.
+
+        Of what was counted on bins that are not known here, rows, errors and durations count, and no value.
+
+        Returns:
+            What its sender can mend, and is told; None where there is nothing.
+        """
         now, wall = self.clock(), self.wall()
         if batch.resource.get(names.ATTR_ENVIRONMENT, self.config.environment) != self.config.environment:
             self._telemetry.environment_differs()
@@ -258,17 +264,16 @@ class Monitor:
             admitted = self._admit(batch, now, wall)
         if isinstance(admitted, str):
             self._telemetry.dropped(admitted, batch.rows, records=batch.records)
-            return
+            return _told(admitted, batch) if admitted == "model_limit" else None
         model, track, admission = admitted
         rows = Rows.of(batch, *self._in_time(batch, wall), model.segments)
         task = (track.baseline.task if track else None) or _task(batch.task) or model.task
         sure = confidence(rows.outputs) if task in (None, "classification") else np.empty(0)
         counted = track.count(rows) if track else None
         with self.lock:
-            present = self._track(model, batch.baseline_id, now)
+            present = self._track_of(model, batch, now)
             if present is not track:  # baselines were reloaded meanwhile; so seldom that the lock may wait
-                fits = batch.counts is None or self._has_its_bins(model, batch, now)
-                track, counted = present, present.count(rows) if present and fits else None
+                track, counted = present, present.count(rows) if present else None
             if track and counted:
                 track.add(counted, rows.number, now)
             else:
@@ -280,7 +285,11 @@ class Monitor:
             news = _news(model, track, rows)
         for line in news:
             logger.warning("model %s, version %s: %s", model.name, model.version, line)
+        if batch.counts is not None and track is None:
+            self._telemetry.dropped("baseline_unknown", rows.number, records=batch.records)
+            return _told("baseline_unknown", batch)
         self._telemetry.counted(batch.records, rows.number)
+        return None
 
     def _admit(
         self, batch: Batch, now: float, wall: float
@@ -289,13 +298,11 @@ class Monitor:
         model = self._model(batch.model, batch.version, wall)
         if model is None:
             return "model_limit"
-        if batch.counts is not None and not self._has_its_bins(model, batch, now):
-            return "baseline_unknown"
         admission = self.streams.admit(batch, now)
         if admission.refused:
             return admission.refused
         model.last_prediction = wall  # at once: a model that is heard gives way to no other
-        return model, self._track(model, batch.baseline_id, now), admission
+        return model, self._track_of(model, batch, now), admission
 
     def _model(self, name: str, version: str, wall: float) -> ModelVersion | None:
         model = self.models.get((name, version))
@@ -372,12 +379,13 @@ class Monitor:
                 model.tells_confidence()
         return track
 
-    def _has_its_bins(self, model: ModelVersion, batch: Batch, now: float) -> bool:
-        """Tell whether what a service counted itself was counted on bins that are known here."""
+    def _track_of(self, model: ModelVersion, batch: Batch, now: float) -> Track | None:
+        """Return what *batch* is counted on; None while the model is learning, or where its bins are not known here."""
         track = self._track(model, batch.baseline_id, now)
-        if track is None or track.baseline.id != batch.baseline_id:
-            return False
-        return track.layout.fits(batch.counts or {})
+        if track is None or batch.counts is None:
+            return track
+        its = track.baseline.id == batch.baseline_id and track.layout.fits(batch.counts)
+        return track if its else None
 
     def _layout(self, baseline: Baseline, settings: Model) -> Layout:
         if baseline.id not in self._layouts:
@@ -537,6 +545,18 @@ def _entities(window: Window) -> float | None:
     """Return how many entities the rows of *window* are worth; None where no row tells whose it is."""
     sketched, rows = window.columns["entities"].sum(axis=0), int(window.rows.sum())
     return rows / clustering(sketched, rows) if sketched[-1] else None
+
+
+def _told(reason: str, batch: Batch) -> str:
+    """Return what the sender of *batch* is told of rows that are not counted, or not wholly."""
+    if reason == "model_limit":
+        why = "the sidecar knows as many models or versions as limits: allows; nothing of it is counted"
+    else:
+        why = (
+            f"the sidecar has no baseline {(batch.baseline_id or '')[:12]} with these bins; rows, errors and durations "
+            "count, values do not: put the file that the service has where baselines: points to"
+        )
+    return f"{reason}: model {batch.model}, version {batch.version}: {why}"
 
 
 def _differs(task: str | None, track: Track | None) -> bool:

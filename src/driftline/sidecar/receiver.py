@@ -158,7 +158,7 @@ class Receiver:
     """Receives batches over OTLP/gRPC and OTLP/HTTP, whichever has an address.
 
     Args:
-        observe: Is given every good batch, from several threads at once.
+        observe: Is given every good batch, from several threads at once; returns what its sender is told, if anything.
         grpc: Address to listen on, ``host:port``; port 0 takes a free one. None: not over gRPC.
         http: The same for HTTP.
         security: Who may send.
@@ -173,7 +173,7 @@ class Receiver:
 
     def __init__(
         self,
-        observe: Callable[[Batch], None],
+        observe: Callable[[Batch], str | None],
         *,
         grpc: str | None,
         http: str | None,
@@ -300,9 +300,11 @@ class Receiver:
         if request.ignored:
             self._telemetry.ignored(request.ignored)
         failed = False
+        told: Counter[str] = Counter()
         for batch in request.batches:
             try:
-                self._observe(batch)
+                if said := self._observe(batch):
+                    told[said] += batch.records
             except Exception:
                 failed = True
                 logger.exception("a batch of %s@%s could not be counted", batch.model, batch.version)
@@ -313,6 +315,12 @@ class Receiver:
             first = request.rejected[0]
             response.partial_success.rejected_log_records = len(request.rejected)
             response.partial_success.error_message = f"{first.reason}: {first}"
+        elif (
+            told
+        ):  # nothing rejected and a message is OTLP's warning: it was taken, and is not to be sent again
+            text, records = next(iter(told.items()))
+            of = f" ({records} of {sum(b.records for b in request.batches)} records)"
+            response.partial_success.error_message = f"{text}{of}"
         return response
 
     # --- gRPC ---------------------------------------------------------------------------------------
