@@ -7,8 +7,10 @@ import shutil
 import pytest
 
 import built
+import driftline
 import tested_with
 from driftline.cli import binaries
+from otlp_receiver import Receiver
 
 with contextlib.suppress(ImportError):  # the frameworks' environments have none
     from hypothesis import HealthCheck, settings
@@ -55,6 +57,15 @@ def stack(request, monkeypatch):
     binaries.need.cache_clear()
     yield
     binaries.need.cache_clear()
+
+
+@pytest.fixture
+def receiver():
+    """What the rows of a test are sent to; afterwards nothing of the test is left in the process."""
+    with Receiver() as receiver:
+        yield receiver
+        receiver.gate.set()
+        driftline.shutdown()
 
 
 @pytest.hookimpl(tryfirst=True)

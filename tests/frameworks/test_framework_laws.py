@@ -14,26 +14,12 @@ import pytest
 
 import driftline
 from frameworks.subjects import SUBJECTS
-from otlp_receiver import Receiver
 
 pytestmark = [
     pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS),
     pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning"),
     pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
-
-
-@pytest.fixture(autouse=True)
-def emptied(receiver):
-    driftline.flush(20)  # what the test before did not ask for
-    receiver.batches.clear()
 
 
 def watched(subject, receiver, name="m"):

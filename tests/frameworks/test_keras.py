@@ -8,16 +8,8 @@ import pytest
 import tensorflow as tf
 
 import driftline
-from otlp_receiver import Receiver
 
 ROWS = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
 
 
 @pytest.fixture

@@ -8,16 +8,8 @@ import pytest
 
 import driftline
 from frameworks.subjects import X, session
-from otlp_receiver import Receiver
 
 ROWS = X.astype(np.float32)
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
 
 
 def watched(model, receiver):

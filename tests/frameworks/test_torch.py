@@ -11,16 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import driftline
 from driftline.instrumentation import problems
-from otlp_receiver import Receiver
 
 ROWS = torch.arange(8.0).reshape(4, 2)
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
 
 
 @pytest.fixture

@@ -9,18 +9,10 @@ import xgboost
 import driftline
 from driftline.instrumentation.frameworks.reading import Asked
 from driftline.instrumentation.frameworks.xgboost import _features
-from otlp_receiver import Receiver
 
 ROWS = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 ROWS[::3, 1] = np.nan
 NAMES = ["amount", "age", "speed"]
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from driftline.instrumentation.inputs import read_features
 from driftline.instrumentation.parts import columns
 from driftline.instrumentation.recorder import Recorder, sample
 from driftline.instrumentation.settings import Settings
-from otlp_receiver import Receiver
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=8)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4).filter(
@@ -33,13 +32,6 @@ WEIRD = st.recursive(
     ),
     max_leaves=8,
 )
-
-
-@pytest.fixture(scope="module")
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
 
 
 def plain(column):

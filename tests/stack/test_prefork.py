@@ -14,7 +14,6 @@ import pytest
 import driftline
 from driftline.instrumentation.recorder import Recorder
 from driftline.instrumentation.settings import Settings
-from otlp_receiver import Receiver
 
 WORKERS, CALLS = 4, 300
 
@@ -23,14 +22,6 @@ pytestmark = [
     # The parent has the sender's thread, which is the case under test.
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        receiver.gate.set()
-        driftline.shutdown()
 
 
 def in_child(work):

@@ -17,14 +17,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import driftline
 from driftline.errors import ConfigurationError
-from otlp_receiver import Receiver
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
 
 
 @pytest.fixture

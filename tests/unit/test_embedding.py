@@ -8,18 +8,10 @@ import pytest
 import driftline
 from driftline.compare import compare
 from driftline.errors import ConfigurationError
-from otlp_receiver import Receiver
 
 RNG = np.random.default_rng(0)
 TRAIN = RNG.normal(size=(3000, 64)).astype(np.float32)
 EMBEDDING = driftline.Embedding.of("text", TRAIN)
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
 
 
 def distances(vectors):

@@ -22,19 +22,11 @@ from sklearn.preprocessing import StandardScaler
 
 import driftline
 from driftline.errors import ConfigurationError
-from otlp_receiver import Receiver
 
 X, Y = make_classification(n_samples=200, n_features=5, random_state=0)
 X3, Y3 = make_classification(
     n_samples=200, n_features=5, n_classes=3, n_informative=4, n_redundant=0, random_state=0
 )
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
 
 
 def watched(model, receiver, name="m", **more):

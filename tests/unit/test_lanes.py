@@ -14,21 +14,6 @@ from driftline.instrumentation import buffer, process, recorder
 from driftline.instrumentation.buffer import CAPACITY, Buffer
 from driftline.instrumentation.recorder import Recorder
 from driftline.instrumentation.settings import Settings
-from otlp_receiver import Receiver
-
-
-@pytest.fixture(scope="module")
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
-
-
-@pytest.fixture(autouse=True)
-def anew(receiver):
-    receiver.batches.clear()
-    yield
-    driftline.shutdown()
 
 
 def recorder_of(receiver, name="m", **given):

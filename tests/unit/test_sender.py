@@ -34,14 +34,6 @@ def fresh(monkeypatch):
     driftline.shutdown()
 
 
-@pytest.fixture
-def receiver():
-    with Receiver() as receiver:
-        yield receiver
-        receiver.gate.set()
-        driftline.shutdown()
-
-
 def predict(receiver, rows=1, *, model="m", columns=3, **settings):
     settings = Settings(endpoint=receiver.endpoint, **settings)
     with Recorder(model, "1", settings=settings).call(np.zeros((rows, columns))):
