@@ -9,7 +9,8 @@ import pytest
 import two_weeks
 from driftline.baseline import Baseline
 from driftline.cli import main
-from driftline.report.model import Period, report
+from driftline.report.asking import Period
+from driftline.report.model import report
 from driftline.report.page import Badge
 from driftline.report.prometheus import Prometheus, PrometheusRefused
 

@@ -14,7 +14,8 @@ import pytest
 
 from driftline.cli import main
 from driftline.report import draw
-from driftline.report.model import Asking, Period, _drawn
+from driftline.report.asking import Asking, Period
+from driftline.report.drift import _drawn
 from driftline.report.page import Badge, Column, Figure, Page, Query, Section, Table, render
 from driftline.report.prometheus import Prometheus, PrometheusRefused, Series
 from driftline.report.words import percent, short

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from driftline.baseline import Baseline
 from driftline.cli.moments import moment
 from driftline.errors import BaselineError, DriftlineError
-from driftline.report.model import Period, report
+from driftline.report.asking import Period
+from driftline.report.model import report
 from driftline.report.page import save
 from driftline.report.prometheus import Prometheus
 
