@@ -68,6 +68,13 @@ def receiver():
         driftline.shutdown()
 
 
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    from certificates import Certificates  # the frameworks' environments have no cryptography
+
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Skip a stack test whose parts cannot be had, naming the part; with DRIFTLINE_REQUIRE_STACK=1 fail it.

@@ -32,6 +32,8 @@ from driftline.statistics import STATISTICS
 
 UNIX = "unix://"
 """Begins the address of a socket in the file system, such as ``unix:///run/driftline.sock``."""
+GUARDS = "give tls: or token_file:, or write insecure: true"
+"""What an address that can be reached from elsewhere needs."""
 MAX_FILE_BYTES = 1 << 20
 RULES_WINDOWS = ("24h", "7d")
 """The windows in which the shipped rules read how much panes differ."""
@@ -163,10 +165,7 @@ class Listen(_Settings):
         for name in ("grpc", "http", "metrics"):
             address = getattr(self, name)
             if address and not is_loopback(address):
-                raise ValueError(
-                    f'{name}: "{address}" can be reached from elsewhere: give tls: or token_file:, '
-                    "or write insecure: true"
-                )
+                raise ValueError(f'{name}: "{address}" can be reached from elsewhere: {GUARDS}')
         return self
 
 

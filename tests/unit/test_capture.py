@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import grpc
@@ -23,7 +24,8 @@ from driftline.wire import Batch, encode
 class Running:
     """The command as a process, and a client of it."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, certificates=None, token=""):
+        self.certificates, self.token = certificates, token
         command = [sys.executable, "-m", "driftline.cli", "baseline", "capture", "--model", "fraud"]
         ports = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
         self.process = subprocess.Popen(
@@ -35,15 +37,18 @@ class Running:
 
     def send(self, batch):
         """Send over HTTP, or, where its sequence is odd, over gRPC."""
+        secure = self.certificates
+        authorization = {"authorization": f"Bearer {self.token}"}
         if (batch.sequence or 0) % 2:
-            with grpc.insecure_channel(f"127.0.0.1:{self.grpc}") as channel:
-                channel.unary_unary(EXPORT)(encode(batch), timeout=10)
+            with (
+                secure.channel(self.grpc) if secure else grpc.insecure_channel(f"127.0.0.1:{self.grpc}")
+            ) as channel:
+                channel.unary_unary(EXPORT)(encode(batch), timeout=10, metadata=[*authorization.items()])
             return
-        headers = {"content-type": "application/x-protobuf"}
-        urllib.request.urlopen(
-            urllib.request.Request(f"http://127.0.0.1:{self.http}/v1/logs", encode(batch), headers),
-            timeout=10,
-        ).close()
+        headers = {"content-type": "application/x-protobuf"} | authorization
+        address = f"{'https' if secure else 'http'}://127.0.0.1:{self.http}/v1/logs"
+        request = urllib.request.Request(address, encode(batch), headers)
+        urllib.request.urlopen(request, timeout=10, context=secure and secure.context()).close()
 
     def ends(self):
         out, err = self.process.communicate(timeout=60)
@@ -54,13 +59,15 @@ class Running:
 def running(tmp_path):
     started = []
 
-    def start(*options):
-        started.append(Running(tmp_path, *options))
+    def start(*options, **guard):
+        started.append(Running(tmp_path, *options, **guard))
         return started[-1]
 
     yield start
     for run in started:
         run.process.kill()
+        run.process.stdout.close()
+        run.process.stderr.close()
         run.process.wait()
 
 
@@ -126,7 +133,14 @@ def test_it_can_be_ended(running):
     [
         (["--for", "1 hour"], '--for: "1 hour" is not a duration, write for instance "1h" or "15m"'),
         (["--rows", "10"], "--rows: 10 rows make no baseline, give 1000 or more"),
-        (["--http", "0.0.0.0:4338"], "can be reached from elsewhere"),
+        (
+            ["--http", "0.0.0.0:4338"],
+            "can be reached from elsewhere: give --cert and --key, or --token-file, or say --insecure\n",
+        ),
+        (["--key", "k.pem"], "--cert and --key go together, and --client-ca with them"),
+        (["--client-ca", "ca.pem"], "--cert and --key go together, and --client-ca with them"),
+        (["--cert", "c.pem", "--key", "k.pem"], "--cert, --key: c.pem, k.pem, no client_ca: "),
+        (["--token-file", "none"], "--token-file: none cannot be read as a token: "),
         (["--output", "none/b.json"], "none is no folder that can be written to"),
     ],
 )
@@ -135,6 +149,37 @@ def test_what_was_asked_wrongly(options, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["baseline", "capture", "--model", "m", "--version", "1", *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_it_is_guarded_as_the_sidecar_is(running, certificates, tmp_path):
+    """With a certificate and a token it may be reached from elsewhere, over both transports, and by nobody else."""
+    (tmp_path / "token").write_text("s3cret\n")
+    files = {
+        "--cert": certificates / "server.crt",
+        "--key": certificates / "server.key",
+        "--token-file": tmp_path / "token",
+    }
+    guard = [str(part) for pair in files.items() for part in pair]
+    run = running("--rows", "2000", "--http", "0.0.0.0:0", *guard, certificates=certificates, token="wrong")
+    odd, even = watched.batch(1000, seed=1, sequence=1), watched.batch(1000, seed=2, sequence=2)
+    with pytest.raises(grpc.RpcError, match="UNAUTHENTICATED"):
+        run.send(odd)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        run.send(even)
+    run.token, run.certificates = "s3cret", None
+    with pytest.raises(OSError, match=r"(?i)reset|closed|EOF|remote end"):
+        run.send(even)
+    run.certificates = certificates
+    run.send(odd)
+    run.send(even)
+    code, _, err = run.ends()
+    assert (code, err) == (0, "")
+    assert Baseline.load(tmp_path / "fraud@1.baseline.json").rows == 2000
+
+
+def test_where_the_network_is_the_guard(running):
+    """It listens for everybody once that is said."""
+    assert running("--grpc", "0.0.0.0:0", "--insecure").grpc
 
 
 def test_what_is_kept_is_a_sample_in_order(monkeypatch):

@@ -1,14 +1,11 @@
 """The receiver: what it takes in, what it refuses and with which words, over real gRPC and HTTP."""
 
-import datetime as dt
 import gzip
 import http.client
-import ipaddress
 import json
 import logging
 import shlex
 import socket
-import ssl
 import threading
 import urllib.request
 from collections import Counter
@@ -18,10 +15,6 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
@@ -582,65 +575,13 @@ def test_token(listening):
     assert call(receiver, BODY, metadata=(("authorization", "Bearer s3cret"),)) == b""
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """An authority, a server's certificate and a client's, and another authority with a client of its own."""
-    folder = tmp_path_factory.mktemp("certificates")
-    now = dt.datetime.now(dt.UTC)
-
-    def issue(name, issuer=None):
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer[0].subject if issuer else subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        )
-        if issuer:
-            names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        certificate = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
-        (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (folder / f"{name}.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return certificate, key
-
-    authority, stranger = issue("authority"), issue("stranger")
-    issue("server", authority)
-    issue("client", authority)
-    issue("intruder", stranger)
-    return folder
-
-
 def post_securely(receiver, certificates, client=None):
     """Post over TLS, with the certificate of *client*; return the status."""
-    context = ssl.create_default_context(cafile=certificates / "authority.crt")
-    if client:
-        context.load_cert_chain(certificates / f"{client}.crt", certificates / f"{client}.key")
     message = urllib.request.Request(
         f"https://127.0.0.1:{receiver.http_port}/v1/logs", BODY, PROTOBUF, method="POST"
     )
-    with urllib.request.urlopen(message, timeout=20, context=context) as answer:
+    with urllib.request.urlopen(message, timeout=20, context=certificates.context(client)) as answer:
         return answer.status
-
-
-def secure_channel(receiver, certificates, client=None):
-    """Open a channel over TLS with the certificate of *client*."""
-    read = {end: (certificates / f"{client}.{end}").read_bytes() for end in ("key", "crt") if client}
-    credentials = grpc.ssl_channel_credentials(
-        (certificates / "authority.crt").read_bytes(), read.get("key"), read.get("crt")
-    )
-    return grpc.secure_channel(f"localhost:{receiver.grpc_port}", credentials)
 
 
 def test_tls(listening, certificates):
@@ -648,7 +589,7 @@ def test_tls(listening, certificates):
     security = Security(certificates / "server.crt", certificates / "server.key", None, None)
     receiver, seen = listening(security=security)
     assert post_securely(receiver, certificates) == 200
-    assert call(receiver, BODY, secure_channel(receiver, certificates)) == b""
+    assert call(receiver, BODY, certificates.channel(receiver.grpc_port)) == b""
     assert len(seen.batches) == 2
     with pytest.raises((http.client.HTTPException, OSError)):
         post(receiver, BODY, PROTOBUF)
@@ -662,11 +603,11 @@ def test_mutual_tls(listening, certificates):
     )
     receiver, seen = listening(security=security)
     assert post_securely(receiver, certificates, "client") == 200
-    assert call(receiver, BODY, secure_channel(receiver, certificates, "client")) == b""
+    assert call(receiver, BODY, certificates.channel(receiver.grpc_port, "client")) == b""
     for client in (None, "intruder"):
         with pytest.raises(OSError, match=r"(?i)alert|certificate|reset|closed|EOF"):
             post_securely(receiver, certificates, client)
-        code, _, _ = refusal(receiver, BODY, secure_channel(receiver, certificates, client))
+        code, _, _ = refusal(receiver, BODY, certificates.channel(receiver.grpc_port, client))
         assert code is grpc.StatusCode.UNAVAILABLE
     assert len(seen.batches) == 2
 

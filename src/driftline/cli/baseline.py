@@ -75,8 +75,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{transport}",
             default=address,
             metavar="ADDRESS",
-            help=f"where to listen, on loopback; {address} unless given",
+            help=f"where to listen; {address} unless given",
         )
+    for option, text in (
+        ("--cert", "listen with TLS: a certificate, with --key"),
+        ("--key", "its key"),
+        ("--client-ca", "the authority that signs the senders' certificates; others are refused"),
+        ("--token-file", "a bearer token that senders must know"),
+    ):
+        captured.add_argument(option, type=Path, metavar="FILE", help=text)
+    captured.add_argument(
+        "--insecure",
+        action="store_true",
+        help="listen where others reach it without TLS or a token, for the network is the guard",
+    )
     _add_choices(captured)
     actions.add_parser("show", help="print what a baseline holds").add_argument(
         "file", type=Path, metavar="FILE"

@@ -17,7 +17,7 @@ from driftline import names
 from driftline.baseline import Baseline
 from driftline.columns import Coded, categories, clip, join, take
 from driftline.compare import compare
-from driftline.config import Listen, parse_duration
+from driftline.config import GUARDS, Listen, parse_duration
 from driftline.errors import BaselineError, ConfigurationError
 from driftline.sidecar.receiver import Receiver, Security
 from driftline.sidecar.streams import Streams
@@ -36,6 +36,13 @@ KEPT_VALUES = 50_000_000
 """What is kept of the period, uniformly: at most so many rows, and fewer of many columns (400 MB of numbers)."""
 LEAST_ROWS = 1000
 _JOINED = 256
+_OPTIONS = {
+    GUARDS: "give --cert and --key, or --token-file, or say --insecure",
+    "listen.tls: ": "--cert, --key: ",
+    "listen.token_file: ": "--token-file: ",
+    "listen.": "--",
+}
+"""What the sidecar's settings are called here."""
 
 
 class _Piece(NamedTuple):
@@ -159,23 +166,21 @@ def capture(arguments: argparse.Namespace, older: Baseline | None) -> Baseline:
         BaselineError: Too few rows came, or they have moved from the first half of the period to the second.
     """
     seconds = _period(arguments)
+    listen = _listen(arguments)
     begun = dt.datetime.now(dt.UTC)
     found = Capture(arguments.model, arguments.version)
-    receiver = Receiver(
-        found.observe,
-        grpc=arguments.grpc,
-        http=arguments.http,
-        security=Security(),
-        telemetry=found,
-    )
+    try:
+        security = Security.of(listen)
+        receiver = Receiver(
+            found.observe, grpc=listen.grpc, http=listen.http, security=security, telemetry=found
+        )
+        receiver.start()
+    except ConfigurationError as error:
+        raise BaselineError([_as_options(fault) for fault in error.faults]) from error
     ended = threading.Event()
     before = {
         number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)
     }
-    try:
-        receiver.start()
-    except ConfigurationError as error:
-        raise BaselineError([fault.replace("listen.", "--") for fault in error.faults]) from error
     try:
         receiver.ready = True
         print(
@@ -200,18 +205,40 @@ def capture(arguments: argparse.Namespace, older: Baseline | None) -> Baseline:
 
 
 def _period(arguments: argparse.Namespace) -> float:
-    """Return the seconds to listen, once everything that was said is sound."""
+    """Return the seconds to listen."""
     try:
-        Listen(grpc=arguments.grpc, http=arguments.http)
         seconds = parse_duration(arguments.period)
-    except ValidationError as error:
-        faults = [str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors()]
-        raise BaselineError([f"{fault}; capture listens on loopback only" for fault in faults]) from error
     except ValueError as error:
         raise BaselineError(f"--for: {error}") from error
     if arguments.rows is not None and arguments.rows < LEAST_ROWS:
         raise BaselineError(f"--rows: {arguments.rows} rows make no baseline, give {LEAST_ROWS} or more")
     return seconds
+
+
+def _listen(arguments: argparse.Namespace) -> Listen:
+    """Return where to listen, and who may speak to it: the settings of the sidecar's ``listen:``."""
+    tls = {name: path for name in ("cert", "key", "client_ca") if (path := getattr(arguments, name))}
+    if tls and not {"cert", "key"} <= tls.keys():
+        raise BaselineError("--cert and --key go together, and --client-ca with them")
+    try:
+        return Listen.model_validate(
+            {
+                "grpc": arguments.grpc,
+                "http": arguments.http,
+                "tls": tls or None,
+                "token_file": arguments.token_file,
+                "insecure": arguments.insecure,
+            }
+        )
+    except ValidationError as error:
+        faults = [str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors()]
+        raise BaselineError([_as_options(fault) for fault in faults]) from error
+
+
+def _as_options(fault: str) -> str:
+    for setting, option in _OPTIONS.items():
+        fault = fault.replace(setting, option)
+    return fault
 
 
 def _wait(found: Capture, ended: threading.Event, until: float, rows: int | None) -> None:

@@ -14,8 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from driftline import files
-from driftline.errors import BaselineError, ConfigurationError
+from driftline.errors import BaselineError
 from driftline.sidecar.baselines import Baselines, fingerprint
 from driftline.sidecar.exposition import OPENMETRICS, TEXT, Exposition
 from driftline.sidecar.monitor import Monitor
@@ -26,15 +25,13 @@ from driftline.sidecar.web import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from starlette.requests import Request
 
-    from driftline.config import Config, Listen
+    from driftline.config import Config
 
 logger = logging.getLogger(__name__)
 
-MAX_TOKEN_BYTES = 4096
 MAX_FILES = 16_384
 """Far beyond what the ports take; some systems allow a thousand million, and some libraries loop over them."""
 
@@ -67,7 +64,7 @@ class Sidecar:
         clock = steady_clock(self.state.moment(now) or now)
         self.monitor = Monitor(config, baselines, self.telemetry, clock, time.time)
         self.exposition = Exposition(self.monitor, self.telemetry)
-        security = _security(config.listen)
+        security = Security.of(config.listen)
         self.receiver = Receiver(
             self.monitor.observe,
             grpc=config.listen.grpc,
@@ -187,22 +184,3 @@ def _at(address: str | None, port: int | None) -> str:
     if address is None or port is None:  # a socket in the file system has no port
         return address or "no port"
     return f"{address.rpartition(':')[0]}:{port}"
-
-
-def _security(listen: Listen) -> Security:
-    token = _token(listen.token_file) if listen.token_file else None
-    if listen.tls is None:
-        return Security(certificate=None, key=None, client_ca=None, token=token)
-    return Security(
-        certificate=listen.tls.cert, key=listen.tls.key, client_ca=listen.tls.client_ca, token=token
-    )
-
-
-def _token(path: Path) -> str:
-    try:
-        token = files.read(path, MAX_TOKEN_BYTES).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"listen.token_file: {path} cannot be read as a token: {error}") from error
-    if not token:
-        raise ConfigurationError(f"listen.token_file: {path} is empty")
-    return token

@@ -15,6 +15,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from driftline import files
 from driftline.config import UNIX
 from driftline.errors import ConfigurationError
 
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from driftline.config import Listen
+
 
 HEAD_SECONDS = 10.0
-"""How long the first lines of a request may take to arrive, and an answer to be read; the sender is alone with it."""
+"""How long the first lines of a request may take to arrive, a TLS handshake before them, and an answer to be read."""
+MAX_TOKEN_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,18 @@ class Security:
     client_ca: Path | None = None
     token: str | None = None
 
+    @classmethod
+    def of(cls, listen: Listen) -> Security:
+        """Return what the settings ask for.
+
+        Raises:
+            ConfigurationError: The token cannot be read.
+        """
+        token = _token(listen.token_file) if listen.token_file else None
+        if listen.tls is None:
+            return cls(token=token)
+        return cls(listen.tls.cert, listen.tls.key, listen.tls.client_ca, token)
+
     def knows(self, authorization: str | None) -> bool:
         """Return whether an ``Authorization`` value is right; always, where no token is asked for."""
         if self.token is None:
@@ -44,6 +60,16 @@ class Security:
         scheme, _, given = (authorization or "").partition(" ")
         same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self.token.encode())
         return same and scheme.lower() == "bearer"
+
+
+def _token(path: Path) -> str:
+    try:
+        token = files.read(path, MAX_TOKEN_BYTES).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"listen.token_file: {path} cannot be read as a token: {error}") from error
+    if not token:
+        raise ConfigurationError(f"listen.token_file: {path} is empty")
+    return token
 
 
 class WebServer:
