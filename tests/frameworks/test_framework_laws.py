@@ -234,6 +234,6 @@ def test_nothing_of_ours_is_in_the_way(subject, receiver, monkeypatch):
 
     monkeypatch.setattr("driftline.instrumentation.recorder.read_features", fail)
     monkeypatch.setattr("driftline.instrumentation.frameworks.reading.as_array", fail)
-    for step in ("_start_span", "_keep", "_attach", "_detach"):
+    for step in ("_keep", "_attach", "_detach"):
         monkeypatch.setattr(f"driftline.instrumentation.recorder.Call.{step}", fail)
     assert same(subject.call(model, subject.features()), expected)

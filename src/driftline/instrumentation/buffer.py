@@ -171,27 +171,32 @@ class Buffer:
             self._wake.ring()
         return True
 
-    def permit(self, lane: Lane, row_bytes: int) -> Lane | None:
-        """Reserve for calls to come on *lane*, or on one like it, which is returned; None where there is no room.
-
-        Twice as many as the last time, so that no more than has been used stands by unused.
-        """
+    def lane(self, lane: Lane) -> Lane | None:
+        """Return the lane of calls like those of *lane*: that one, or one from before; None where there are too many."""
         with self._lock:
             queue = self._queue(lane.model)
             if queue is None or (lane.key not in queue.lanes and len(queue.lanes) >= MAX_LANES):
                 return None
-            lane = queue.lanes.setdefault(lane.key, lane)
-            if lane.permits:
-                return lane
-            size = int(row_bytes + lane.model.extra_bytes)
+            return queue.lanes.setdefault(lane.key, lane)
+
+    def permit(self, lane: Lane) -> int | None:
+        """Reserve for a call on *lane* and for others to come; return the bytes of one, None where there is no room.
+
+        Twice as many as the last time, so that no more than has been used stands by unused.
+        """
+        with self._lock:
+            if lane.permits:  # another thread has just asked
+                with suppress(IndexError):
+                    return lane.permits.pop()
+            size = int(lane.row_bytes + lane.model.extra_bytes)
             ahead = min(2 * lane.ahead + 1, MOST_AHEAD, MOST_AHEAD_BYTES // max(size, 1))
-            if self._used + ahead * size > self._capacity / 2:
+            if not ahead or self._used + ahead * size > self._capacity / 2:
                 return None
             self._used += ahead * size
             lane.ahead = ahead
             lane.full = max(1, min(FULL_ROWS, FULL_BYTES // max(size, 1)))
-            lane.permits.extend([size] * ahead)
-        return lane
+            lane.permits.extend([size] * (ahead - 1))
+        return size
 
     def drop(self, model: Model, rows: int, size: int, *, failed: bool) -> None:
         """Count *rows* of a call of which nothing was kept, and give back what was reserved for it."""

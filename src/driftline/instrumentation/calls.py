@@ -106,6 +106,10 @@ def _plain(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and not kwargs:
+            with Call(recorder, args[0], owner) as recording:
+                result = recording.prediction = function(args[0])
+            return result
         with Call(recorder, args[0] if args else next(iter(kwargs.values()), None), owner) as recording:
             result = recording.prediction = function(*args, **kwargs)
         return result

@@ -99,27 +99,42 @@ class Lane:
     """Rows of calls alike that wait for the sender: of one model, one form and one type of prediction.
 
     A call whose row is of the form takes a permit, the bytes that the buffer reserved for one, and leaves the row
-    at its end. Each is one step that no other thread can come between, so neither waits for a lock. Without a
-    permit a call goes the long way, which reserves for more such calls than the last time.
+    at its end. Each is one step that no other thread can come between, so neither waits for a lock. The call that
+    finds no permit asks the buffer for more of them than the last time; where there is no room it goes the long way.
 
     Attributes:
         sender: Whose thread takes the rows.
         model: Whose calls.
         form: Of their features.
         result: The type of a prediction that is an array of one value; None for one that is a scalar.
+        row_bytes: Roughly what a copy of the features costs.
         permits: For calls to come.
         ahead: How many were given at once the last time.
         full: How many rows make a batch.
     """
 
-    __slots__ = ("_copy", "_rows", "ahead", "form", "full", "model", "permits", "result", "sender")
+    __slots__ = (
+        "_copy",
+        "_rows",
+        "ahead",
+        "form",
+        "full",
+        "model",
+        "permits",
+        "result",
+        "row_bytes",
+        "sender",
+    )
 
-    def __init__(self, sender: Sender, model: Model, form: Form, result: np.dtype[Any] | None) -> None:
+    def __init__(
+        self, sender: Sender, model: Model, form: Form, result: np.dtype[Any] | None, row_bytes: int
+    ) -> None:
         self.sender = sender
         self.model = model
         self.form = form
         self._copy = form.copy
         self.result = result
+        self.row_bytes = row_bytes
         self.permits: list[int] = []
         self.ahead = 0
         self.full = 1
@@ -132,8 +147,6 @@ class Lane:
 
     def copy(self, call: Call) -> bool:
         """Copy the features of a *call* like one before, all of which was decided then; False for another."""
-        if not self.permits:
-            return False
         owner = call.owner
         given = None if owner is None else getattr(owner, "feature_names_in_", None)
         row = self._copy(call.features, given if given is None else call.recorder.columns(owner))
@@ -141,8 +154,11 @@ class Lane:
             return False
         try:
             call.size = self.permits.pop()
-        except IndexError:  # another thread has had the last
-            return False
+        except IndexError:
+            size = self.sender.buffer.permit(self)
+            if size is None:
+                return False
+            call.size = size
         call.lane, call.row, call.rows = self, row, 1
         return True
 
@@ -191,10 +207,10 @@ class Lane:
         return Entry(self.model, len(rows), 1.0, sum(sizes), parts, seconds, None)
 
 
-def lane_for(sender: Sender, model: Model, form: Form, prediction: Any) -> Lane | None:
+def lane_for(sender: Sender, model: Model, form: Form, prediction: Any, row_bytes: int) -> Lane | None:
     """Return a lane for calls like one of *form* that returned *prediction*; None where that is not plain."""
     if type(prediction) in _PLAIN:
-        return Lane(sender, model, form, None)
+        return Lane(sender, model, form, None, row_bytes)
     if type(prediction) is np.ndarray and prediction.size == 1 and prediction.dtype.kind in _NUMBERS:
-        return Lane(sender, model, form, prediction.dtype)
+        return Lane(sender, model, form, prediction.dtype, row_bytes)
     return None

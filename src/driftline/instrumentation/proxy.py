@@ -68,7 +68,11 @@ _OWN = {
 
 def proxy(model: Any, calls: Mapping[str, Callable[..., Any]]) -> Any:
     """Return what stands for *model* and has *calls* in the place of its methods of that name."""
-    return _kind(cast("Hashable", type(model)))(model, calls)
+    kind = _kind(cast("Hashable", type(model)))
+    if "__call__" in calls:  # found on the class: the detour by the object's own costs as much as a span
+        body = {"__slots__": (), "__call__": staticmethod(calls["__call__"])}
+        kind = types.new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(body))
+    return kind(model, calls)
 
 
 def plain(proxied: Proxy) -> Any:

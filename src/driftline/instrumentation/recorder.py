@@ -209,8 +209,9 @@ class Call:
         outer = _current.get()
         if outer is not None and self._inside(outer):
             return self
+        recorder = self.recorder
         try:
-            for lane in self.recorder.lanes:
+            for lane in recorder.lanes:
                 if lane.copy(self):
                     break
             else:
@@ -218,7 +219,14 @@ class Call:
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
             problem("record", _FAILED, error)
         try:
-            self._start_span()
+            span = self.span = recorder.tracer.start_span(
+                recorder.span_name,
+                None,
+                _INTERNAL,
+                recorder.row_attributes if self.rows == 1 else recorder.span_attributes(self.rows),
+            )
+            if span is not INVALID_SPAN:
+                self._attach()
         except Exception as error:  # noqa: BLE001 - the same
             problem("span", _FAILED, error)
         _current.set(self)
@@ -329,17 +337,6 @@ class Call:
             reserved, self.size = self.size, int(len(kept) * held)
             sender.buffer.release(reserved - self.size)
 
-    def _start_span(self) -> None:
-        recorder, rows = self.recorder, self.rows
-        self.span = recorder.tracer.start_span(
-            recorder.span_name,
-            None,
-            _INTERNAL,
-            recorder.row_attributes if rows == 1 else recorder.span_attributes(rows),
-        )
-        if self.span is not INVALID_SPAN:
-            self._attach()
-
     def _attach(self) -> None:
         if self.span is not None and self.span is not INVALID_SPAN:
             self._token = context.attach(trace.set_span_in_context(self.span))
@@ -414,14 +411,16 @@ class Call:
     def _remember(self, sender: Sender, form: Form) -> None:
         """Let calls like this one, of one row of a simple *form*, go the short way."""
         recorder = self.recorder
-        lane = lane_for(sender, recorder.model, form, self.prediction)
-        if lane is None or self._part is None:
+        if self._part is None:
+            return
+        lane = lane_for(sender, recorder.model, form, self.prediction, self._part.row_bytes)
+        if lane is None:
             return
         lanes = tuple(each for each in recorder.lanes if each.sender is sender)
         others = tuple(each for each in lanes if each.key != lane.key)
         if len(others) < MOST_FORMS:
-            lane = sender.buffer.permit(lane, self._part.row_bytes)
-            recorder.lanes = lanes if lane is None or lane in lanes else (*others, lane)
+            lane = sender.buffer.lane(lane)
+            recorder.lanes = lanes if lane is None else (*others, lane)
 
     def _besides(self, rows: int, kept: Kept) -> tuple[Part, ...]:
         """Return copies of what goes with the features: hashes, and what is said of the rows."""
