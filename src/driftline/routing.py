@@ -13,6 +13,7 @@ nobody owns, under a receiver of its own name that every message states.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zoneinfo
@@ -96,10 +97,18 @@ class Teams(_Settings):
     webhook_url_file: File
 
 
+def _is_jira(value: str) -> str:
+    if not value.rstrip("/").endswith("/rest/api/2"):
+        raise ValueError(
+            f'"{value}" is not where Jira\'s API is, write "https://.../rest/api/2": version 2, of a Jira in the cloud too'
+        )
+    return value
+
+
 class Jira(_Settings):
     """A project of Jira: one issue an incident, resolved with it where ``resolve_transition`` is given."""
 
-    api_url: Url
+    api_url: Annotated[Url, AfterValidator(_is_jira)]
     project: Text
     issue_type: Text = "Task"
     user: Text | None = None
@@ -255,7 +264,7 @@ def alertmanager(alerting: Alerting, *, version: tuple[int, int] = OLDEST) -> st
     if faults:
         raise ConfigurationError(faults)
     written = {"receivers": [_receiver(name, means) for name, means in receivers.items()]}
-    return "\n".join(
+    text = "\n".join(
         [
             _HEAD,
             _global(alerting),
@@ -265,6 +274,16 @@ def alertmanager(alerting: Alerting, *, version: tuple[int, int] = OLDEST) -> st
             yaml.safe_dump(written, sort_keys=False, width=110, allow_unicode=True),
         ]
     )
+    return sealed(text)
+
+
+SEAL = re.compile(r"(?<=\bthe seal )[0-9a-f]{16}\b")
+
+
+def sealed(text: str) -> str:
+    """Return *text* with its seal, a hash of all the rest: a text that fits its seal was changed by nobody."""
+    blank = SEAL.sub("0" * 16, text, count=1)
+    return SEAL.sub(hashlib.sha256(blank.encode()).hexdigest()[:16], blank, count=1)
 
 
 def _shown(version: tuple[int, int]) -> str:
@@ -287,7 +306,8 @@ def _receivers(alerting: Alerting) -> dict[str, Means]:
 # --- the text -----------------------------------------------------------------------------------
 
 _HEAD = """\
-# Written by `driftline alertmanager write` from driftline.yaml: change that one.
+# Written by `driftline alertmanager write` from driftline.yaml: change that one. What is changed here stays, and is not
+# written again: the seal 0000000000000000 tells.
 #
 #   P1  page now                  P3  a ticket
 #   P2  page in business hours    P4  a daily digest
@@ -489,6 +509,7 @@ def _receiver(name: str, means: Means) -> dict[str, Any]:
 
 _TITLE, _TEXT = '{{ template "driftline.title" . }}', '{{ template "driftline.text" . }}'
 _DASHBOARD = '{{ template "driftline.dashboard" . }}'
+_RUNBOOK = "{{ .CommonAnnotations.runbook_url }}"
 
 
 def _pagerduty(means: PagerDuty) -> tuple[str, dict[str, Any]]:
@@ -500,7 +521,9 @@ def _pagerduty(means: PagerDuty) -> tuple[str, dict[str, Any]]:
         "client_url": _DASHBOARD,
         "component": "{{ .CommonLabels.model }}",
         "group": "{{ .CommonLabels.environment }}",
-        "details": {"what": _TEXT},
+        "links": [{"href": _DASHBOARD, "text": "Dashboard"}, {"href": _RUNBOOK, "text": "Runbook"}],
+        # Alertmanager's own two are dumps of every label; what is left out here it fills in.
+        "details": {"firing": _TEXT, "resolved": "{{ .Alerts.Resolved | len }}"},
     }
 
 
@@ -511,7 +534,7 @@ def _slack(means: Slack) -> tuple[str, dict[str, Any]]:
         "send_resolved": True,
         "title": _TITLE,
         "title_link": _DASHBOARD,
-        "text": _TEXT,
+        "text": '{{ template "driftline.slack" . }}',
         "fallback": _TITLE,
     }
 
@@ -520,7 +543,7 @@ def _teams(means: Teams) -> tuple[str, dict[str, Any]]:
     return "msteamsv2_configs", {
         "webhook_url_file": means.webhook_url_file,
         "title": _TITLE,
-        "text": _TEXT,
+        "text": '{{ template "driftline.teams" . }}',
     }
 
 
@@ -537,9 +560,12 @@ def _jira(means: Jira) -> tuple[str, dict[str, Any]]:
         "project": means.project,
         "issue_type": means.issue_type,
         "summary": _TITLE,
-        "description": _TEXT,
+        "description": '{{ template "driftline.jira" . }}',
         "labels": ["driftline"],
         **given,
+        # Before 0.33 an issue without a transition fails when its alert ends; and none is reopened unless it says until when.
+        "send_resolved": means.resolve_transition is not None,
+        **({"reopen_duration": "7d"} if means.reopen_transition else {}),
         "http_config": by_user if means.user else by_token,
     }
 

@@ -141,6 +141,7 @@ class TestAlert:
         assert set(annotations) == {"summary", "description", "runbook_url", "dashboard_url"}
         assert "{{" not in annotations["summary"]
         assert annotations["summary"].endswith(".")
+        assert len(annotations["summary"]) <= 60, "with model, environment and feature the title of a message"
         assert "humanize " not in annotations["description"], "prints 0.4 as 400m"
         assert "\n" not in "".join(annotations.values()).strip()
 

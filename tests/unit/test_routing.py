@@ -33,6 +33,8 @@ def parse(more="", text=PLATFORM):
         ("chat: {slack", "{chat: {email", None),  # no YAML
         ('"https://example.com/deadman"', "nowhere", 'deadman.webhook.url: "nowhere" is no address'),
         ('"https://example.com/deadman"', '"https://u:p@x/"', "deadman.webhook.url: a password has no place"),
+        ('{webhook: {url: "https://example.com/ticket"}}', "{jira: {api_url: 'https://jira/', project: ML, token_file: /t}}",
+         'ticket.jira.api_url: "https://jira/" is not where Jira\'s API is, write "https://.../rest/api/2"'),
         ("url: ", "url_file: /etc/url, url: ", "give url or url_file, one of them"),
         ("{slack: {api_url_file: /etc/slack", "{slack: {api_url: /etc/slack", "chat.slack.api_url_file: is required"),
         ("slack:", "pigeon:", "chat.pigeon: is no setting of this release"),
@@ -149,7 +151,7 @@ class TestCommand:
         file.write_text(
             PLATFORM
             + "    payments:\n"
-            + '      ticket: {jira: {api_url: "https://jira", project: ML, token_file: /etc/jira}}\n'
+            + '      ticket: {jira: {api_url: "https://jira/rest/api/2", project: ML, token_file: /etc/jira}}\n'
             + "      chat: {teams: {webhook_url_file: /etc/teams}}\n"
             + "      page: {webhook: {url_file: /etc/url}}\n"
         )
@@ -167,6 +169,83 @@ class TestCommand:
         with pytest.raises(SystemExit):
             main(["alertmanager", "write", "--config", str(file), "--alertmanager", "0.21"])
         assert "is no Alertmanager from 0.25 on" in capsys.readouterr().err
+
+    def test_written_again(self, file, capsys):
+        """What nobody has changed is renewed, also where an older driftline wrote it."""
+        output = file.parent / "alertmanager.yml"
+        write = ["alertmanager", "write", "--config", str(file), "-o", str(output)]
+        main(write)
+        templates = output.with_name("driftline.tmpl")
+        newest = templates.read_text()
+        templates.write_text(routing.sealed(newest.replace("These are", "Here are")))
+        output.write_text(routing.sealed(output.read_text().replace("group_wait: 45s", "group_wait: 15s")))
+        capsys.readouterr()
+        assert main(write) == 1
+        assert (templates.read_text(), "group_wait: 45s" in output.read_text()) == (newest, True)
+        assert capsys.readouterr().out.splitlines() == [str(output), str(templates)]
+
+    @pytest.mark.parametrize(
+        "theirs", ["route: {receiver: ours}\n", "global:\n  resolve_timeout: 1m\n", "", b"\xff\xfe"]
+    )
+    def test_a_configuration_that_is_somebodys_own(self, file, capsys, theirs):
+        """It stays, and nothing is written beside it: 2, with what to do."""
+        output = file.parent / "alertmanager.yml"
+        content = theirs if isinstance(theirs, bytes) else theirs.encode()
+        output.write_bytes(content)
+        assert main(["alertmanager", "write", "--config", str(file), "-o", str(output)]) == 2
+        assert (
+            f"{output}: was not written by driftline, or was changed since, so it stays: move it away"
+            in capsys.readouterr().err
+        )
+        assert output.read_bytes() == content
+        assert not output.with_name("driftline.tmpl").exists()
+
+    def test_a_changed_configuration(self, file):
+        """One line changed by hand is not lost."""
+        output = file.parent / "alertmanager.yml"
+        write = ["alertmanager", "write", "--config", str(file), "-o", str(output)]
+        main(write)
+        changed = output.read_text().replace("repeat_interval: 12h", "repeat_interval: 6h")
+        output.write_text(changed)
+        assert main(write) == 2
+        assert output.read_text() == changed
+
+    def test_changed_templates(self, file, capsys):
+        """They stay without a word while driftline's own are what they were made from; then the new ones lie beside them."""
+        output = file.parent / "alertmanager.yml"
+        write = ["alertmanager", "write", "--config", str(file), "-o", str(output)]
+        main(write)
+        templates, beside = output.with_name("driftline.tmpl"), output.with_name("driftline.tmpl.new")
+        newest = templates.read_text()
+        mine = newest.replace("Runbook", "What to do")
+        templates.write_text(mine)
+        capsys.readouterr()
+        assert main(write) == 1
+        assert "driftline.tmpl" not in "".join(capsys.readouterr())
+        assert not beside.exists()
+        older = routing.sealed(newest.replace("Dashboard", "Board")).replace("Runbook", "What to do")
+        templates.write_text(older)
+        assert main(write) == 1
+        said = capsys.readouterr()
+        assert (
+            f"{templates}: was changed by hand, so it stays; what driftline ships now is in {beside}\n"
+            in said.err
+        )
+        assert said.out.splitlines() == [str(output), str(beside)]
+        assert (templates.read_text(), beside.read_text()) == (older, newest)
+
+    def test_templates_that_lack_one(self, file, capsys):
+        """Alertmanager would drop a message whose template is not there: nothing is written, and which is said."""
+        output = file.parent / "alertmanager.yml"
+        output.with_name("driftline.tmpl").write_text('{{ define "driftline.title" }}mine{{ end }}')
+        assert main(["alertmanager", "write", "--config", str(file), "-o", str(output)]) == 2
+        said = capsys.readouterr().err
+        assert (
+            "driftline.tmpl: was changed by hand, and has no driftline.dashboard, driftline.slack, which messages now need"
+            in said
+        )
+        assert f"take it from {output.with_name('driftline.tmpl.new')}" in said
+        assert not output.exists()
 
     def test_nowhere_to_write(self, file, capsys):
         """2, and the file's name."""

@@ -55,12 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.output is None:
             print(text, end="")
         else:
-            templates = shipped_rules() / "alertmanager" / routing.TEMPLATES
-            arguments.output.parent.mkdir(parents=True, exist_ok=True)
-            arguments.output.with_name(routing.TEMPLATES).write_bytes(templates.read_bytes())
-            arguments.output.write_text(text)
-            print(arguments.output)
-            print(arguments.output.with_name(routing.TEMPLATES))
+            _write(arguments.output, text)
     except ConfigurationError as error:
         print("\n".join(error.faults), file=sys.stderr)
         return 2
@@ -70,3 +65,62 @@ def run(arguments: argparse.Namespace) -> int:
     for line in read.untold:
         print(line, file=sys.stderr)
     return 1 if read.untold else 0
+
+
+def _write(output: Path, text: str) -> None:
+    """Write the configuration, and its templates beside it; what somebody has changed stays as it is.
+
+    Raises:
+        ConfigurationError: What is there is somebody's own, or was made for another driftline.
+    """
+    if output.exists() and not _is_as_written(output):
+        raise ConfigurationError(
+            f"{output}: was not written by driftline, or was changed since, so it stays: move it away, or write elsewhere"
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    shipped = (shipped_rules() / "alertmanager" / routing.TEMPLATES).read_text(encoding="utf-8")
+    templates = output.with_name(routing.TEMPLATES)
+    written = [output, templates]
+    if (
+        templates.exists()
+        and templates.read_text(encoding="utf-8") != shipped
+        and not _is_as_written(templates)
+    ):
+        written = [output, *_keep(templates, shipped, text)]
+    else:
+        templates.write_text(routing.sealed(shipped), encoding="utf-8")
+    output.write_text(text, encoding="utf-8")
+    print(*written, sep="\n")
+
+
+def _is_as_written(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return bool(routing.SEAL.search(text)) and routing.sealed(text) == text
+
+
+def _keep(templates: Path, shipped: str, text: str) -> list[Path]:
+    """Leave changed *templates* alone; where they began as others than *shipped*, put those beside them.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ConfigurationError: The configuration *text* uses a template that they have not.
+    """
+    kept = templates.read_text(encoding="utf-8")
+    began, now = (routing.SEAL.search(one) for one in (kept, routing.sealed(shipped)))
+    if began and now and began[0] == now[0]:
+        return []
+    beside = templates.with_name(f"{templates.name}.new")
+    beside.write_text(routing.sealed(shipped), encoding="utf-8")
+    used = dict.fromkeys(re.findall(r'template "(driftline[.][a-z]+)"', text))
+    absent = [name for name in used if f'define "{name}"' not in kept]
+    if absent:
+        raise ConfigurationError(
+            f"{templates}: was changed by hand, and has no {', '.join(absent)}, which messages now need: take it from {beside}"
+        )
+    print(
+        f"{templates}: was changed by hand, so it stays; what driftline ships now is in {beside}",
+        file=sys.stderr,
+    )
+    return [beside]
