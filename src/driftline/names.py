@@ -23,6 +23,7 @@ ATTR_STREAM = "driftline.batch.stream"
 ATTR_SEQUENCE = "driftline.batch.sequence"
 ATTR_ROWS_TOTAL = "driftline.batch.rows_total"
 ATTR_DROPPED_ROWS_TOTAL = "driftline.batch.dropped_rows_total"
+ATTR_LEFT_OUT_ROWS_TOTAL = "driftline.batch.left_out_rows_total"
 ATTR_ERROR_ROWS_TOTAL = "driftline.batch.error_rows_total"
 ATTR_SAMPLE_RATE = "driftline.batch.sample_rate"
 ATTR_BASELINE_ID = "driftline.baseline.id"
@@ -300,7 +301,11 @@ REQUESTS = Series(
 )  # fmt: skip
 SENDER_DROPPED = Series(
     "driftline_sidecar_sender_dropped_rows_total", "counter", MODEL,
-    "Rows that senders say they did not send.",
+    "Rows that senders say they did not send, less those they left out by their sample rate.",
+)  # fmt: skip
+SENDER_LEFT_OUT = Series(
+    "driftline_sidecar_sender_left_out_rows_total", "counter", MODEL,
+    "Rows that senders left out by their sample rate; a setting, no loss.",
 )  # fmt: skip
 SENDER_LOST = Series(
     "driftline_sidecar_sender_lost_rows_total", "counter", MODEL,
@@ -332,7 +337,7 @@ BUILD_INFO = Series("driftline_sidecar_build_info", "gauge", ("version", "python
 LOCAL_SERIES = (
     LOCAL_DRIFT, LOCAL_P_VALUE, LOCAL_Q_VALUE, LOCAL_MEAN, LOCAL_STDDEV, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_ENTITIES, LOCAL_WINDOW_FILL, LOCAL_SCHEMA,
     BATCHES, ROWS, REJECTED, DROPPED, REQUESTS,
-    SENDER_DROPPED, SENDER_LOST, TASK_DIFFERS, ENVIRONMENT_DIFFERS, BYTES_IN_FLIGHT, TICK_SECONDS,
+    SENDER_DROPPED, SENDER_LEFT_OUT, SENDER_LOST, TASK_DIFFERS, ENVIRONMENT_DIFFERS, BYTES_IN_FLIGHT, TICK_SECONDS,
     SCRAPE_SECONDS, STATE_AGE, STATE_ERRORS, RELOADS, BUILD_INFO,
 )  # fmt: skip
 """What only one sidecar knows: for looking, and for the sidecar's own health."""

@@ -36,7 +36,8 @@ class Batch:
     """Rows of one model and version, column by column, with what the record says about them.
 
     ``resource`` holds the resource attributes whose values are text, such as ``service.name``.
-    The ``*_total`` counts are cumulative per (stream, model, version); None where the sender gave none.
+    The ``*_total`` counts are cumulative per (stream, model, version); None where the sender gave none. Those left out
+    by the sample rate are among those dropped.
     ``counts`` are what a service counted itself, by column: the four faults, then the fine bins of the baseline.
     ``records`` is how many one-row records were read into this batch, else 1.
     """
@@ -49,6 +50,7 @@ class Batch:
     sequence: int | None = None
     rows_total: int | None = None
     dropped_rows_total: int | None = None
+    left_out_rows_total: int | None = None
     error_rows_total: int | None = None
     sample_rate: float | None = None
     baseline_id: str | None = None
@@ -135,6 +137,7 @@ def encode(batch: Batch, *, time_unix_nano: int = 0) -> bytes:
         (names.ATTR_SEQUENCE, batch.sequence),
         (names.ATTR_ROWS_TOTAL, batch.rows_total),
         (names.ATTR_DROPPED_ROWS_TOTAL, batch.dropped_rows_total),
+        (names.ATTR_LEFT_OUT_ROWS_TOTAL, batch.left_out_rows_total),
         (names.ATTR_ERROR_ROWS_TOTAL, batch.error_rows_total),
     ):
         if number is not None:
@@ -380,7 +383,7 @@ def _row(
     return row
 
 
-_COUNTS = ("sequence", "rows_total", "dropped_rows_total", "error_rows_total")
+_COUNTS = ("sequence", "rows_total", "dropped_rows_total", "left_out_rows_total", "error_rows_total")
 
 
 def _event(record: LogRecord) -> str:
@@ -434,6 +437,7 @@ def _envelope(
         "sequence": _integer(attributes, names.ATTR_SEQUENCE, 0),
         "rows_total": _integer(attributes, names.ATTR_ROWS_TOTAL, 0),
         "dropped_rows_total": _integer(attributes, names.ATTR_DROPPED_ROWS_TOTAL, 0),
+        "left_out_rows_total": _integer(attributes, names.ATTR_LEFT_OUT_ROWS_TOTAL, 0),
         "error_rows_total": _integer(attributes, names.ATTR_ERROR_ROWS_TOTAL, 0),
         "sample_rate": _sample_rate(attributes),
         "baseline_id": _text(attributes, names.ATTR_BASELINE_ID),

@@ -99,11 +99,12 @@ def test_sample_is_uniform(rate):
 @given(
     calls=st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=12),
     every=st.integers(1, 4),
+    share=st.sampled_from([1.0, 0.5]),
 )
-def test_rows_are_conserved(receiver, calls, every):
-    """Of the rows seen, each arrived or is said to be dropped; the failed ones are said to have failed."""
+def test_rows_are_conserved(receiver, calls, every, share):
+    """Of the rows seen, each arrived or is said to be dropped or left out; the failed ones are said to have failed."""
     receiver.batches.clear()
-    recorder = Recorder("m", "1", settings=Settings(endpoint=receiver.endpoint))
+    recorder = Recorder("m", "1", settings=Settings(endpoint=receiver.endpoint, sample_rate=share))
     for at, (rows, fails) in enumerate(calls):
         receiver.answers += [(400, {}, b"")] * (at % every == 0)
         with suppress(ValueError), recorder.call(np.zeros((rows, 2))) as call:
@@ -112,12 +113,13 @@ def test_rows_are_conserved(receiver, calls, every):
             call.prediction = np.zeros(rows)
         assert driftline.flush(10)
     receiver.answers.clear()
-    with recorder.call(np.zeros((1, 2))):
+    with Recorder("m", "1", settings=Settings(endpoint=receiver.endpoint)).call(np.zeros((1, 2))):
         pass
     assert driftline.flush(10)
     last = receiver.batches[-1]
     assert last.rows_total == sum(rows for rows, _ in calls) + 1
     assert last.rows_total == receiver.rows() + last.dropped_rows_total
+    assert 0 <= last.left_out_rows_total <= (last.dropped_rows_total if share < 1 else 0)
     assert last.error_rows_total == sum(rows for rows, fails in calls if fails)
     assert {batch.stream for batch in receiver.batches} == {last.stream}
     driftline.shutdown()

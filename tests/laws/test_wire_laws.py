@@ -73,6 +73,7 @@ def batches(draw, most=40):
         sequence=draw(number),
         rows_total=draw(number),
         dropped_rows_total=draw(number),
+        left_out_rows_total=draw(number),
         error_rows_total=draw(number),
         sample_rate=draw(st.none() | st.floats(0, 1, exclude_min=True)),
         baseline_id=draw(st.none() | SAID),

@@ -220,6 +220,23 @@ def test_a_feature_of_other_bins_is_refused(built):
     assert sum(watched.values("driftline_feature_values_total", feature="amount").values()) == 100
 
 
+def test_rows_left_out_of_bins(receiver, built, tmp_path):
+    """Of counts, too, what the sample rate leaves out is predicted, not lost, and in no bin."""
+    path = str(built.save(tmp_path))
+    for _ in range(50):
+        with driftline.observe("fraud", "1", np.zeros((40, 1)), baseline=path, sample_rate=0.25) as call:
+            call.prediction = np.zeros(40)
+    assert driftline.flush(10)
+    watched = Watched(built)
+    for sent in receiver.batches:
+        assert sent.counts is not None
+        watched.monitor.observe(sent)
+    left_out = watched.values("driftline_sidecar_sender_left_out_rows_total")[()]
+    assert left_out == 2000 - receiver.rows() > 1200
+    assert watched.values("driftline_predictions_total") == {(): 2000}
+    assert watched.values("driftline_sidecar_sender_dropped_rows_total") == {(): 0}
+
+
 def test_segments_need_values(built):
     """Rows of which no segment is told are not taken for those of the segment called other."""
     watched = Watched(

@@ -103,17 +103,18 @@ def test_full_only(model):
 
 
 def test_dropped_rows(model):
-    """Rows not kept are handed over once, failed ones apart, with the next rows taken."""
+    """Rows not kept are handed over once, with the next rows taken; those left out and failed ones are told apart."""
     some = Buffer(Wake())
-    some.drop(model, 5, 0, failed=True)
-    some.drop(model, 4, 0, failed=False)
+    some.drop(model, 5, 0, 0, failed=True)
+    some.drop(model, 4, 3, 0, failed=False)
     assert some.take(("m", "1"), full=False) is None
     some.add(entry(model, 2, error="KeyError"), 8)
-    some.add(entry(model, 2), 3)
+    some.add(entry(model, 2), 3, 1)
     taken = some.take(("m", "1"), full=False)
-    assert (taken.dropped, taken.failed) == (5 + 4 + 6 + 1, 5 + 6)
+    assert (taken.dropped, taken.left_out, taken.failed) == (5 + 4 + 6 + 1, 3 + 1, 5 + 6)
     some.add(entry(model), 1)
-    assert some.take(("m", "1"), full=False).dropped == 0
+    taken = some.take(("m", "1"), full=False)
+    assert (taken.dropped, taken.left_out) == (0, 0)
 
 
 def test_models_are_bounded(monkeypatch):
@@ -121,6 +122,6 @@ def test_models_are_bounded(monkeypatch):
     monkeypatch.setattr(buffer, "MAX_MODELS", 3)
     some = Buffer(Wake())
     added = [some.add(entry(Model(("m", str(at)))), 1) for at in range(5)]
-    some.drop(Model(("m", "9")), 1, 0, failed=False)
+    some.drop(Model(("m", "9")), 1, 0, 0, failed=False)
     assert added == [True, True, True, False, False]
     assert len(some.models()) == 3

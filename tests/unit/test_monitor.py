@@ -132,6 +132,20 @@ def test_errors_that_never_arrived_are_known(built):
     assert watched.values("driftline_sidecar_sender_lost_rows_total") == {(): 0}
 
 
+def test_rows_left_out_are_served_and_not_dropped(built):
+    """Rows that a setting left out count as predictions, and as no loss."""
+    watched = Watched(built)
+    watched.monitor.observe(
+        batch(
+            10, stream=b"s" * 16, sequence=0, rows_total=100, dropped_rows_total=90, left_out_rows_total=85,
+            error_rows_total=0,
+        )
+    )  # fmt: skip
+    assert watched.values("driftline_predictions_total") == {(): 100}
+    assert watched.values("driftline_sidecar_sender_left_out_rows_total") == {(): 85}
+    assert watched.values("driftline_sidecar_sender_dropped_rows_total") == {(): 5}
+
+
 def test_a_repeated_batch_moves_nothing_but_its_reason(built):
     """A duplicate leaves every other series as it was."""
     watched = Watched(built)

@@ -139,8 +139,27 @@ def test_sample_rate(receiver):
     assert {batch.sample_rate for batch in receiver.batches} == {0.1}
     last = receiver.batches[-1]
     assert last.rows_total == 40_000 == receiver.rows() + last.dropped_rows_total
+    assert last.left_out_rows_total == last.dropped_rows_total, "a setting, no loss"
     assert abs(receiver.rows() - 4000) < 5 * (4000 * 0.9) ** 0.5
     assert receiver.values("@id") == [str(value) for value in receiver.values("x0")]
+
+
+def test_sample_rate_and_a_full_buffer(receiver):
+    """What the setting leaves out and what a full buffer drops are told apart, and their shares multiply."""
+    receiver.gate.clear()
+    rows = np.zeros((2000, 100))
+    for _ in range(60):  # 96 MB, of which half are wanted
+        with driftline.observe("m", "1", rows, sample_rate=0.5):
+            pass
+    receiver.gate.set()
+    assert driftline.flush(20)
+    last = receiver.batches[-1]
+    assert last.rows_total == 120_000 == receiver.rows() + last.dropped_rows_total
+    assert abs(last.left_out_rows_total - 60_000) < 6 * (120_000 * 0.25) ** 0.5
+    assert last.dropped_rows_total - last.left_out_rows_total > 30_000
+    rates = {batch.sample_rate for batch in receiver.batches}
+    assert max(rates) == 0.5
+    assert min(rates) < 0.25
 
 
 def test_sampling_nothing():

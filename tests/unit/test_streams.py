@@ -8,7 +8,9 @@ from driftline.sidecar.streams import HELD_SECONDS, IDLE_SECONDS, MAX_STREAMS, R
 from driftline.wire import Batch
 
 
-def batch(sequence, rows=10, *, stream=b"s" * 16, total=None, dropped=None, errors=None, model="m"):
+def batch(
+    sequence, rows=10, *, stream=b"s" * 16, total=None, dropped=None, left_out=None, errors=None, model="m"
+):
     return Batch(
         model=model,
         version="1",
@@ -18,6 +20,7 @@ def batch(sequence, rows=10, *, stream=b"s" * 16, total=None, dropped=None, erro
         sequence=sequence,
         rows_total=total,
         dropped_rows_total=dropped,
+        left_out_rows_total=left_out,
         error_rows_total=errors,
     )
 
@@ -146,6 +149,20 @@ def test_the_first_batch_of_an_unknown_stream():
     assert (middle.served, middle.failed, middle.dropped, middle.missing) == (10, None, 0, 0)
     after = streams.admit(batch(10, 10, stream=b"u" * 16, total=1010, dropped=50, errors=7), 0)
     assert (after.served, after.missing) == (10, 0)
+
+
+def test_a_sender_of_an_older_release_leaves_nothing_out():
+    """Without the count all that was not sent is dropped, and the state of an older release is read."""
+    streams = Streams()
+    streams.admit(batch(0, 10, total=110, dropped=100), 0)
+    older = streams.dump()
+    at = older["columns"].index("left_out_total")
+    for row in (older["columns"], *older["rows"]):
+        del row[at]
+    streams = Streams()
+    streams.restore(older)
+    admission = streams.admit(batch(1, 10, total=220, dropped=200, left_out=200), 1)
+    assert (admission.served, admission.dropped, admission.left_out) == (110, 0, 100)
 
 
 def test_totals_that_step_back_are_not_believed():

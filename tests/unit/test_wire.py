@@ -208,6 +208,7 @@ def test_everything_said():
         sequence=7,
         rows_total=100,
         dropped_rows_total=2,
+        left_out_rows_total=1,
         error_rows_total=1,
         sample_rate=0.5,
         baseline_id="b1",
@@ -225,6 +226,7 @@ def test_everything_said():
         sequence=7,
         rows_total=100,
         dropped_rows_total=2,
+        left_out_rows_total=1,
         error_rows_total=1,
         sample_rate=0.5,
         baseline_id="b1",
@@ -319,6 +321,7 @@ def test_event_name_for_an_older_class(monkeypatch, event):
         ({"sequence": [1]}, "not an array"),
         ({"rows_total": -1}, "driftline.batch.rows_total"),
         ({"dropped_rows_total": 0.5}, "driftline.batch.dropped_rows_total"),
+        ({"left_out_rows_total": -1}, "driftline.batch.left_out_rows_total"),
         ({"error_rows_total": "a" * 200}, "driftline.batch.error_rows_total must be"),
         ({"sample_rate": 0.0}, "driftline.batch.sample_rate must be a double above 0, at most 1, not 0.0"),
         ({"sample_rate": 1.01}, "not 1.01"),
@@ -522,7 +525,9 @@ def test_rows_are_kept_apart(other):
     )
 
 
-@pytest.mark.parametrize("count", ["sequence", "rows_total", "dropped_rows_total", "error_rows_total"])
+@pytest.mark.parametrize(
+    "count", ["sequence", "rows_total", "dropped_rows_total", "left_out_rows_total", "error_rows_total"]
+)
 def test_numbered_rows_stay_alone(count):
     """A record with a sequence or a cumulative count is not merged, so that a duplicate still shows."""
     request = decode(body(attributes(**{count: 0}), attributes(**{count: 0})))

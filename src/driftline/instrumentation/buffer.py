@@ -68,10 +68,14 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Taken:
-    """What the sender takes from the buffer at a time: entries of one model and rate, and what was dropped."""
+    """What the sender takes from the buffer at a time: entries of one model and rate, and what was not kept.
+
+    ``dropped`` counts the rows that ``left_out`` counts, too.
+    """
 
     entries: list[Entry]
     dropped: int
+    left_out: int
     failed: int
 
     @property
@@ -86,6 +90,7 @@ class _Queue:
     rows: int = 0
     size: int = 0
     dropped: int = 0
+    left_out: int = 0
     failed: int = 0
     lanes: dict[Hashable, Lane] = field(default_factory=dict)
 
@@ -151,8 +156,8 @@ class Buffer:
             self._used += size
         return rate, size
 
-    def add(self, entry: Entry, seen: int) -> bool:
-        """Queue *entry*, kept of a call of *seen* rows; False when there are too many models."""
+    def add(self, entry: Entry, seen: int, left_out: int = 0) -> bool:
+        """Queue *entry*, kept of a call of *seen* rows of which some were *left out*; False when there are too many models."""
         rows, model = entry.rows, entry.model
         with self._lock:
             queue = self._queues.get(model.key) or self._queue(model)
@@ -164,6 +169,7 @@ class Buffer:
             queue.size += entry.size
             if seen != rows:
                 queue.dropped += seen - rows
+                queue.left_out += left_out
                 if entry.error is not None:
                     queue.failed += seen - rows
             full = queue.rows >= FULL_ROWS or queue.size >= FULL_BYTES
@@ -198,13 +204,14 @@ class Buffer:
             lane.permits.extend([size] * (ahead - 1))
         return size
 
-    def drop(self, model: Model, rows: int, size: int, *, failed: bool) -> None:
-        """Count *rows* of a call of which nothing was kept, and give back what was reserved for it."""
+    def drop(self, model: Model, rows: int, left_out: int, size: int, *, failed: bool) -> None:
+        """Count *rows* of a call of which nothing was kept, those *left out* among them, and give its *size* back."""
         with self._lock:
             self._used -= size
             queue = self._queue(model)
             if queue is not None:
                 queue.dropped += rows
+                queue.left_out += left_out
                 queue.failed += rows if failed else 0
 
     def models(self) -> list[tuple[str, str]]:
@@ -224,8 +231,8 @@ class Buffer:
                 queue.size += entry.size
             if not entries or (full and queue.rows < FULL_ROWS and queue.size < FULL_BYTES):
                 return None
-            taken = Taken([], queue.dropped, queue.failed)
-            rows = size = queue.dropped = queue.failed = 0
+            taken = Taken([], queue.dropped, queue.left_out, queue.failed)
+            rows = size = queue.dropped = queue.left_out = queue.failed = 0
             first = entries[0]
             while entries and (not rows or _fits(entries[0], first, rows, size)):
                 entry = entries.popleft()

@@ -178,11 +178,12 @@ class Call:
     """
 
     __slots__ = (
-        "_form", "_kept", "_part", "_paused", "_rate", "_secret", "_sender", "_started", "_token", "features", "lane",
+        "_form", "_kept", "_left_out", "_part", "_paused", "_rate", "_secret", "_sender", "_started", "_token", "features", "lane",
         "outer", "over", "owner", "prediction", "recorder", "row", "rows", "said", "score", "size", "span",
     )  # fmt: skip
     _form: Form | None
     _kept: NDArray[np.intp] | None
+    _left_out: int
     _part: Part | None
     _secret: Part | None
     _sender: Sender | None
@@ -329,11 +330,16 @@ class Call:
         recorder = self.recorder
         sender = self._sender = recorder.outlet.sender or recorder.outlet.open()
         held = row_bytes + recorder.model.extra_bytes
-        self._rate, self.size = sender.buffer.reserve(rows, held)
-        if recorder.sample_rate < 1:
-            self._rate *= recorder.sample_rate
+        self._rate, wanted = recorder.sample_rate, rows
         if self._rate < 1:
-            kept = self._kept = sample(rows, self._rate, sender.random)
+            self._kept = sample(rows, self._rate, sender.random)
+            wanted = len(self._kept)
+        self._left_out = rows - wanted
+        share, self.size = sender.buffer.reserve(wanted, held)
+        if share < 1:
+            self._rate *= share
+            kept = sample(wanted, share, sender.random)
+            self._kept = kept if self._kept is None else self._kept[kept]
             reserved, self.size = self.size, int(len(kept) * held)
             sender.buffer.release(reserved - self.size)
 
@@ -363,6 +369,7 @@ class Call:
         if lane is not None:
             self._part, self._sender, self._rate = lane.form.part([self.row]), lane.sender, 1.0
             self._secret = self._form = self._kept = None
+            self._left_out = 0
             recorder.lanes = tuple(
                 each for each in recorder.lanes if each is not lane
             )  # the next decides anew
@@ -389,7 +396,7 @@ class Call:
         sender.durations.add(seconds, attributes, self.span)
         count = rows if kept is None else len(kept)
         if not count:
-            sender.buffer.drop(recorder.model, rows, self.size, failed=error is not None)
+            sender.buffer.drop(recorder.model, rows, self._left_out, self.size, failed=error is not None)
             return
         try:
             if prediction is not None:
@@ -401,9 +408,9 @@ class Call:
                 parts += self._besides(rows, kept)
             entry = Entry(recorder.model, count, self._rate, self.size, parts, (seconds,), error)
         except BaseException:
-            sender.buffer.drop(recorder.model, rows, self.size, failed=error is not None)
+            sender.buffer.drop(recorder.model, rows, self._left_out, self.size, failed=error is not None)
             raise
-        if not sender.buffer.add(entry, rows):
+        if not sender.buffer.add(entry, rows, self._left_out):
             problem("models", "more than 1000 models and versions in one process; those beyond are not sent")
         elif self._form is not None and kept is None and error is None and score is None:
             self._remember(sender, self._form)

@@ -46,6 +46,7 @@ class _Totals:
     sequence: int = 0
     rows: int = 0
     dropped: int = 0
+    left_out: int = 0
     failed: int = 0
 
 
@@ -134,6 +135,7 @@ class Sender:
                 totals = self._totals.setdefault(model, _Totals())
                 totals.rows += taken.dropped
                 totals.dropped += taken.dropped
+                totals.left_out += taken.left_out
                 totals.failed += taken.failed
                 try:
                     for entries in by_outputs(taken.entries):
@@ -184,6 +186,7 @@ class Sender:
                 sequence=totals.sequence,
                 rows_total=totals.rows + rows,
                 dropped_rows_total=totals.dropped,
+                left_out_rows_total=totals.left_out,
                 error_rows_total=totals.failed + failed,
                 sample_rate=rate,
                 task=model.task,

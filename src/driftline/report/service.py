@@ -198,10 +198,11 @@ def heard(asking: Asking) -> Part:
         asking.one("predictions in the period", f"sum(increase({names.PREDICTIONS.name}{{{of}}}[{text}]))")
         or 0.0
     )
-    unsent, lost = (
+    unsent, left_out, lost = (
         asking.one(f"rows that were {what}", f"sum(increase({series.name}{{{of}}}[{text}]))") or 0.0
         for series, what in (
             (names.SENDER_DROPPED, "not sent"),
+            (names.SENDER_LEFT_OUT, "left out by the sample rate"),
             (names.SENDER_LOST, "sent and did not arrive"),
         )
     )
@@ -211,13 +212,14 @@ def heard(asking: Asking) -> Part:
     )
     says = []
     if rows:
+        asked_for = f", {percent(left_out / rows)} were left out by the sample rate" if left_out else ""
         says.append(
-            f"Of {whole(rows)} rows {percent(unsent / rows)} were not sent (a full buffer, sampled uniformly) and "
-            f"{percent(lost / rows)} did not arrive. Scores are of the rest."
+            f"Of {whole(rows)} rows {percent(unsent / rows)} were not sent (a full buffer, sampled uniformly)"
+            f"{asked_for} and {percent(lost / rows)} did not arrive. Scores are of the rest."
         )
         if undeclared:
             says.append(
                 f"{whole(undeclared)} values were in columns that no baseline knows: they are not judged."
             )
-    many = rows > 0 and (unsent + lost) / rows > MANY_LOST
+    many = rows > left_out and (unsent + lost) / (rows - left_out) > MANY_LOST
     return Part(Section("What the sidecars saw", says, None, (), asking.asked()), says[:1] if many else [])

@@ -80,6 +80,7 @@ class _View:
     confidences: _Buckets | None
     undeclared_values: int
     sender_dropped: int
+    sender_left_out: int
     sender_lost: int
     task_differs: int
     schema: tuple[str, int]
@@ -174,6 +175,7 @@ class Exposition:
             else _Buckets.of(model.confidences, shown=self._seen(*key, "confidence")),
             model.undeclared_values * seen,
             model.sender_dropped * seen,
+            model.sender_left_out * seen,
             model.sender_lost * seen,
             model.task_differs * seen,
             (model.schema.id, len(model.schema)),
@@ -384,6 +386,7 @@ class Exposition:
         yield each_segment(names.SEGMENT_PREDICTIONS, lambda v: v.segment_rows)
         yield each_segment(names.SEGMENT_ERRORS, lambda v: v.segment_errors)
         yield each(names.SENDER_DROPPED, lambda v: v.sender_dropped)
+        yield each(names.SENDER_LEFT_OUT, lambda v: v.sender_left_out)
         yield each(names.SENDER_LOST, lambda v: v.sender_lost)
         yield each(names.TASK_DIFFERS, lambda v: v.task_differs)
 

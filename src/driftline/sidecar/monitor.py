@@ -168,6 +168,7 @@ class ModelVersion:
     confidences: Distribution | None = None
     undeclared_values: int = 0
     sender_dropped: int = 0
+    sender_left_out: int = 0
     sender_lost: int = 0
     task_differs: int = 0
     learning_missing: dict[str, int] = field(default_factory=dict)
@@ -183,6 +184,7 @@ class ModelVersion:
         """Count calls: those of *rows*, how *sure* their answers were, and what the sender says of others."""
         self.predictions += rows.number if admission.served is None else admission.served
         self.sender_dropped += admission.dropped
+        self.sender_left_out += admission.left_out
         self._add_errors(rows.errors, admission.failed)
         self.durations.add(rows.latencies)
         if len(sure):

@@ -35,6 +35,7 @@ class Stream:
     seen: int
     rows_total: int
     dropped_total: int
+    left_out_total: int
     error_total: int
     last: float
     missing: int = 0
@@ -53,10 +54,11 @@ class Admission:
 
     Attributes:
         refused: Why the batch is not counted: ``duplicate`` or ``too_late``; None when it is.
-        served: Rows that the model served, of this batch and of those dropped before it; None where the
+        served: Rows that the model served, of this batch and of those not sent before it; None where the
             sender keeps no totals.
         failed: Rows of failed calls among them; None where only this batch tells.
-        dropped: Rows that the sender says it did not send.
+        dropped: Rows that the sender says it did not send, those apart that it left out.
+        left_out: Rows that it left out by its sample rate.
         missing: Rows that the sender sent and that had not arrived here by now. They are not served here:
             they may come yet, have reached another sidecar, or this one before it was killed.
     """
@@ -65,6 +67,7 @@ class Admission:
     served: int | None = None
     failed: int | None = None
     dropped: int = 0
+    left_out: int = 0
     missing: int = 0
 
     def without(self, rows: int) -> Admission:
@@ -96,7 +99,7 @@ class Streams:
         stream = self._streams.pop(key, None)
         if stream is None:
             self._forget(now)
-            stream = Stream(batch.sequence, 1, 0, 0, 0, now)
+            stream = Stream(batch.sequence, 1, 0, 0, 0, 0, now)
             admission = self._first(batch)
         elif batch.sequence <= stream.highest:
             admission = _again(stream, batch)
@@ -108,6 +111,7 @@ class Streams:
         if stream.highest == batch.sequence and admission.refused is None:
             stream.rows_total = batch.rows_total or 0
             stream.dropped_total = batch.dropped_rows_total or 0
+            stream.left_out_total = batch.left_out_rows_total or 0
             stream.error_total = batch.error_rows_total or 0
         stream.missing += admission.missing
         stream.last = now
@@ -124,9 +128,7 @@ class Streams:
             return Admission(served=batch.rows)
         if batch.sequence != 0:  # what went before may have been counted elsewhere, or before a restart
             return Admission(served=batch.rows)
-        return Admission(
-            None, batch.rows + dropped, None if missing else batch.error_rows_total, dropped, missing
-        )
+        return _admitted(batch, dropped, batch.left_out_rows_total or 0, missing, batch.error_rows_total)
 
     def lost(self, now: float) -> Mapping[tuple[str, str], int]:
         """Return the rows by model and version that count as lost from now on; call it every now and then."""
@@ -161,6 +163,7 @@ class Streams:
                 f"{s.seen:x}",
                 s.rows_total,
                 s.dropped_total,
+                s.left_out_total,
                 s.error_total,
                 s.last,
                 s.missing,
@@ -180,6 +183,7 @@ class Streams:
                 int(kept["seen"], 16) & _ALL,
                 int(kept["rows_total"]),
                 int(kept["dropped_total"]),
+                int(kept.get("left_out_total", 0)),
                 int(kept["error_total"]),
                 float(kept["last"]),
                 int(kept.get("missing", 0)),
@@ -207,7 +211,18 @@ def _next(stream: Stream, batch: Batch) -> Admission:
     missing = seen - dropped - batch.rows
     if seen < 0 or dropped < 0 or missing < 0:  # totals that step back say nothing
         return Admission(served=batch.rows)
-    failed = None
-    if not missing and batch.error_rows_total is not None:
-        failed = max(0, batch.error_rows_total - stream.error_total)
-    return Admission(None, batch.rows + dropped, failed, dropped, missing)
+    left_out = (batch.left_out_rows_total or 0) - stream.left_out_total
+    failed = None if batch.error_rows_total is None else max(0, batch.error_rows_total - stream.error_total)
+    return _admitted(batch, dropped, left_out, missing, failed)
+
+
+def _admitted(batch: Batch, unsent: int, left_out: int, missing: int, failed: int | None) -> Admission:
+    """A batch that the totals agree with; of the rows *unsent* before it, those *left out* are no loss."""
+    left_out = min(max(0, left_out), unsent)
+    return Admission(
+        served=batch.rows + unsent,
+        failed=None if missing else failed,
+        dropped=unsent - left_out,
+        left_out=left_out,
+        missing=missing,
+    )
