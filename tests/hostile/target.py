@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 import driftline
 from driftline.sidecar.receiver import EXPORT, JSON, PROTOBUF
 from driftline.wire import encode
-from stack.processes import Children, eventually, free_ports, sidecar
+from stack.processes import READY_SECONDS, Children, eventually, free_ports
 from watched import baseline, batch
 
 MEMORY = 400 << 20
@@ -56,18 +56,28 @@ class Target:
         folder: Where its configuration, baselines and state are.
         settings: Merged into ``driftline.yaml``.
         wrapper: What the sidecar is started with, such as a limit of its files.
+        certificates: What it and its callers speak TLS with.
     """
 
-    def __init__(self, folder, *, settings=None, wrapper=()):
+    def __init__(self, folder, *, settings=None, wrapper=(), certificates=None):
         self.folder = folder
+        self._certificates = certificates
+        self._scheme = "https" if certificates else "http"
+        self._context = certificates and certificates.context()
         self.grpc, self.http, metrics = (f"127.0.0.1:{port}" for port in free_ports(3))
         self.metrics = metrics
+        listen = {"grpc": self.grpc, "http": self.http, "metrics": metrics}
+        if certificates:
+            listen["tls"] = {
+                "cert": str(certificates / "server.crt"),
+                "key": str(certificates / "server.key"),
+            }
         self.config = folder / "driftline.yaml"
         self.config.write_text(
             json.dumps(
                 {
                     "environment": "prod",
-                    "listen": {"grpc": self.grpc, "http": self.http, "metrics": metrics},
+                    "listen": listen,
                     "baselines": ["baselines/"],
                     "state": {"path": "state/"},
                     "windows": {"16m": "1s"},
@@ -83,14 +93,13 @@ class Target:
 
     def __enter__(self):
         self._children = Children(self.folder).__enter__()
-        if self._wrapper:
-            self.child = self._children.start(
-                "sidecar", *self._wrapper, sys.executable, "-m", "driftline.cli", "sidecar", "--config", self.config,
-                ready=f"http://{self.metrics}/-/ready",
-            )  # fmt: skip
-        else:
-            self.child = sidecar(self._children, self.config, metrics=self.metrics)
-        self._app = driftline.instrument(Doubler(), name="app", version="1", endpoint=f"http://{self.http}")
+        command = (sys.executable, "-m", "driftline.cli", "sidecar", "--config", self.config)
+        self.child = self._children.launch("sidecar", *self._wrapper, *command)
+        eventually(self._answers, within=READY_SECONDS)
+        trusts = {"ca_file": str(self._certificates / "authority.crt")} if self._certificates else {}
+        self._app = driftline.instrument(
+            Doubler(), name="app", version="1", endpoint=f"{self._scheme}://{self.http}", **trusts
+        )
         self._app.predict(self._rows)
         assert driftline.flush(10)
         self.post(encode(batch(500)))
@@ -107,7 +116,10 @@ class Target:
     def post(self, body, kind=PROTOBUF, **headers):
         """Send one request over HTTP; return its status and what it says."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection(self.http, timeout=60)
+        if self._context:
+            connection = http.client.HTTPSConnection(self.http, timeout=60, context=self._context)
+        else:
+            connection = http.client.HTTPConnection(self.http, timeout=60)
         try:
             connection.request("POST", "/v1/logs", body, {"content-type": kind} | headers)
             answer = connection.getresponse()
@@ -128,7 +140,11 @@ class Target:
     def call(self, body, **options):
         """Send one request over gRPC; return the name of its code and what it says."""
         unlimited = [("grpc.max_send_message_length", -1)]
-        with grpc.insecure_channel(self.grpc, unlimited) as channel:
+        with (
+            self._certificates.channel(self.grpc.rpartition(":")[2])
+            if self._certificates
+            else grpc.insecure_channel(self.grpc, unlimited)
+        ) as channel:
             try:
                 answer = channel.unary_unary(EXPORT)(body, timeout=60, **options)
             except grpc.RpcError as error:
@@ -138,9 +154,12 @@ class Target:
     # --- looking --------------------------------------------------------------------------------
 
     def page(self, accept="text/plain"):
-        request = urllib.request.Request(f"http://{self.metrics}/metrics", headers={"accept": accept})
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return response.read().decode()
+        return self._get("/metrics", accept).decode()
+
+    def _get(self, path, accept="*/*"):
+        request = urllib.request.Request(f"{self._scheme}://{self.metrics}{path}", headers={"accept": accept})
+        with urllib.request.urlopen(request, timeout=30, context=self._context) as response:
+            return response.read()
 
     def samples(self):
         """Return every series and its value, as Prometheus text; counters that are new were seen at 0 before."""
@@ -189,7 +208,7 @@ class Target:
         assert np.array_equal(self._app.predict(self._rows), self._bare.predict(self._rows))
         assert driftline.flush(10)
         assert self.child.process.poll() is None, self.child.said()
-        assert self._ready()
+        assert self._get("/-/ready")
         assert self._peak() - resting < memory
         after, same = self.samples()
         assert same == bystander
@@ -215,9 +234,10 @@ class Target:
         moved = {key: change for key, change in moved.items() if change}
         assert moved in (moves if isinstance(moves, tuple) else (moves,)), f"{moved}, not {moves}"
 
-    def _ready(self):
-        with urllib.request.urlopen(f"http://{self.metrics}/-/ready", timeout=10) as response:
-            return response.status == 200
+    def _answers(self):
+        self._children.check()
+        with contextlib.suppress(OSError):
+            return self._get("/-/ready")
 
 
 def answered(transport, code, count=1):

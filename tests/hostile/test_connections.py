@@ -20,6 +20,13 @@ def target(tmp_path_factory):
         yield running
 
 
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory, certificates):
+    with Target(tmp_path_factory.mktemp("secure"), certificates=certificates) as running:
+        yield running
+
+
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # the beginning of a handshake
 HEAD = b"POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n"
 
 
@@ -88,6 +95,21 @@ def test_a_scraper_that_does_not_read(target):
         time.sleep(HEAD_SECONDS + 1)
         _, seconds = ended(connection, since)
         assert seconds < HEAD_SECONDS + 10
+
+
+def test_slow_handshakes(secure):
+    """Whoever does not get on with TLS is let go of in seconds; meanwhile others are served, and memory stays bounded."""
+    asked = answered("http", 200) | answered("grpc", "OK")
+    with secure.unharmed(asked, memory=100 << 20):
+        since = time.monotonic()
+        doors = (secure.grpc, secure.http, secure.metrics)
+        slow = [opened(door, first) for door in doors for first in (b"", HELLO) for _ in range(150)]
+        assert secure.call(b"") == ("OK", "")
+        assert secure.post(b"") == (200, "")
+        assert secure.page()
+        for connection in slow:
+            _, seconds = ended(connection, since)
+            assert seconds < HEAD_SECONDS + 10
 
 
 def test_a_crowd(target):

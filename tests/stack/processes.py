@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from driftline.cli.demo.phone import Call, Phone
 from driftline.cli.demo.stack import (
+    READY_SECONDS,
     Child,
     ChildEnded,
     Children,
@@ -26,6 +27,7 @@ from driftline.cli.demo.stack import (
 )
 
 __all__ = [
+    "READY_SECONDS",
     "Call",
     "Child",
     "ChildEnded",

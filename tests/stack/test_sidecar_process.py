@@ -1,25 +1,20 @@
 """The sidecar as an operator meets it: starting, refusing to start, being scraped, stopping."""
 
-import datetime as dt
 import http.client
 import json
+import shutil
 import signal
-import ssl
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from driftline.baseline import Baseline
 from stack.processes import Children, eventually, free_ports, sidecar
 from stack.test_fleet import counter, scrape, send, settings
-from watched import START, baseline, batch
+from watched import baseline, batch
 
 COMMAND = (sys.executable, "-m", "driftline.cli", "sidecar", "--config")
 
@@ -149,48 +144,15 @@ def test_a_token_guards_every_port(folder):
         assert "a-long-secret" not in child.log.read_text()
 
 
-def certificates(folder):
-    """Make an authority, and a certificate for 127.0.0.1 signed by it."""
-    now = dt.datetime.fromtimestamp(START, dt.UTC)
-    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-    subjects = [
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("authority", "localhost")
-    ]
-    import ipaddress
-
-    for number, (key, subject, name) in enumerate(zip(keys, subjects, ("ca", "server"), strict=True)):
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subjects[0])
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=3650))
-            .not_valid_after(now + dt.timedelta(days=3650))
-            .add_extension(x509.BasicConstraints(ca=number == 0, path_length=None), critical=True)
-        )
-        if number:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-            builder = builder.add_extension(names, critical=False)
-        certificate = builder.sign(keys[0], hashes.SHA256())
-        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (folder / f"{name}.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-
-
-def test_tls_guards_every_port(folder):
+def test_tls_guards_every_port(folder, certificates):
     """With a certificate, series and rows pass over TLS and nothing passes in the clear."""
-    certificates(folder)
+    for file in ("server.crt", "server.key"):
+        shutil.copy(certificates / file, folder)
     config, url, metrics = settings(folder)
     document = json.loads(config.read_text())
-    document["listen"]["tls"] = {"cert": "server.pem", "key": "server.key"}
+    document["listen"]["tls"] = {"cert": "server.crt", "key": "server.key"}
     config.write_text(json.dumps(document))
-    context = ssl.create_default_context(cafile=folder / "ca.pem")
+    context = certificates.context()
     with Children(folder) as children:
         process = subprocess.Popen([*COMMAND, config], stderr=subprocess.PIPE)
         try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hmac
 import socket
 import ssl
 import threading
+from asyncio.sslproto import SSLProtocol
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h11
 import uvicorn
@@ -20,13 +22,13 @@ from driftline.config import UNIX
 from driftline.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import asyncio
-
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from driftline.config import Listen
 
 
+SSLProtocol.max_size = 16 << 10
+"""What asyncio sets aside for each connection with TLS, as much as a record holds; of its own accord 256 KiB."""
 HEAD_SECONDS = 10.0
 """How long the first lines of a request may take to arrive, a TLS handshake before them, and an answer to be read."""
 MAX_TOKEN_BYTES = 4096
@@ -129,12 +131,17 @@ class WebServer:
             raise ConfigurationError(f"listen.tls: the certificate or key cannot be used: {error}") from error
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name=f"driftline-{self._name}", daemon=True
+            target=self._serve, args=(self._server, listener), name=f"driftline-{self._name}", daemon=True
         )
         self._thread.start()
         waited = threading.Event()
         while not self._server.started and self._thread.is_alive() and not waited.wait(0.01):
             pass
+
+    @staticmethod
+    def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(server.serve([listener]))
 
     def _bind(self) -> socket.socket:
         if self._address.startswith(UNIX):
@@ -179,6 +186,14 @@ class WebServer:
         self._thread.join(1.0)
         if self._address.startswith(UNIX):
             Path(self._address.removeprefix(UNIX)).unlink(missing_ok=True)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Gives up on a TLS handshake as on any other beginning; uvicorn leaves it the minute that asyncio waits."""
+
+    async def create_server(self, *args: Any, ssl: Any = None, **options: Any) -> asyncio.Server:
+        patience = HEAD_SECONDS if ssl else None
+        return await super().create_server(*args, ssl=ssl, ssl_handshake_timeout=patience, **options)
 
 
 class _Impatient(H11Protocol):
