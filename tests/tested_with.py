@@ -5,6 +5,7 @@ With DRIFTLINE_WRITE=1 every run puts in the rows of what it exercised; those of
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import platform
@@ -99,8 +100,12 @@ class Exercised:
         for name, column in self._programs:
             if column in ("floor", "latest") and name in PROGRAMS:  # Debian's VictoriaMetrics says no version
                 rows[PROGRAMS[name], f"{run_by}, {column}"] = version_of(name, column)
-        known = parse(self._page.read_text()) if self._page.exists() else {}
-        self._page.write_text(render(known | rows))
+        with self._page.open("a+") as page:
+            fcntl.flock(page, fcntl.LOCK_EX)  # each process of a run that has several puts in its own
+            page.seek(0)
+            known = parse(page.read())
+            page.truncate(0)
+            page.write(render(known | rows))
 
 
 def _pairs(properties):

@@ -60,8 +60,7 @@ class Backfilled:
         self.child = None
 
     def start(self):
-        if self.child:
-            self.children.stop(self.child)
+        self.stop()
         port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}"
         self.child = self.children.start(
@@ -75,6 +74,11 @@ class Backfilled:
             "--log.level=warn",
             ready=f"{self.url}/-/ready",
         )
+
+    def stop(self):
+        if self.child:
+            self.children.stop(self.child)
+            self.child = None
 
     def backfill(self, *arguments):
         done = subprocess.run(
@@ -95,7 +99,7 @@ class Backfilled:
             group = {"name": "level", "interval": "1h", "rules": rules}
             (self.folder / "rules.yml").write_text(yaml.safe_dump({"groups": [group]}))
             self.backfill("rules", *span, f"--url={self.url}", "--output-dir=data", "rules.yml")
-        self.start()
+        self.stop()
 
     def ask(self, path, **parameters):
         body = urllib.parse.urlencode(parameters).encode()

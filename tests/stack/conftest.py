@@ -5,11 +5,14 @@ into a folder of its own, which only the process that speaks with Grafana sees.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -24,24 +27,44 @@ PINNED = "grafana-client==5.1.4"
 
 @pytest.fixture(scope="session")
 def fleets(tmp_path_factory):
-    """Give what returns the backfilled Prometheus of the programs that ``binaries`` finds."""
-    root = tmp_path_factory.mktemp("two_weeks")
-    scraped = root / "scraped.txt"
+    """Give what returns the backfilled Prometheus of the programs that ``binaries`` finds.
+
+    Where several processes run the tests, the first that needs it fills it, and each serves its own copy.
+    """
+    own = tmp_path_factory.mktemp("two_weeks")
+    run = tmp_path_factory.getbasetemp()
+    shared = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "filled"
+    shared.mkdir(exist_ok=True)
     running = {}
     with contextlib.ExitStack() as open_children:
 
         def of(program):
-            if not scraped.exists():
-                with scraped.open("w") as file:
-                    file.writelines(two_weeks.Fleet().lines())
             if program not in running:
-                folder = root / str(len(running))
+                folder = own / str(len(running))
                 folder.mkdir()
+                shutil.copytree(_filled(shared, program), folder / "data", copy_function=os.link)
                 running[program] = Backfilled(open_children.enter_context(Children(folder)), folder)
-                running[program].fill(scraped)
+                running[program].start()
             return running[program]
 
         yield of
+
+
+def _filled(shared, program):
+    """Return the data of two weeks as *program* and its tools have made it, once a run."""
+    folder = shared / quote(str(program), safe="")
+    scraped = shared / "scraped.txt"
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not scraped.exists():
+            with (shared / "scraped.new").open("w") as file:
+                file.writelines(two_weeks.Fleet().lines())
+            (shared / "scraped.new").rename(scraped)
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=shared) as aside, Children(Path(aside)) as children:
+                Backfilled(children, Path(aside)).fill(scraped)
+                (Path(aside) / "data").rename(folder)
+    return folder
 
 
 @pytest.fixture

@@ -379,7 +379,6 @@ def test_every_kind_of_table_gives_the_same_bins(form, tmp_path):
         (np.array([1, 2, 3] * 20, np.float16), "numeric", 60, 0),
         (iter([1, 2, 3] * 20), "numeric", 60, 0),
     ],
-    ids=str,
 )
 def test_columns(series, kind, values, missing):
     """Nullable, categorical, decimal, dictionary and mixed columns are read as what they hold."""

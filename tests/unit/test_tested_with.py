@@ -1,6 +1,9 @@
 """docs/tested-with.md is what the tests wrote: of the versions that are pinned, and renewed row by row."""
 
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,6 +70,26 @@ def test_rows_are_renewed_and_others_stay(tmp_path, monkeypatch):
     assert rows["pair", "make test"] == "1 with 2"
     assert rows["Python", "make test"] == ".".join(map(str, sys.version_info[:3]))
     assert ("numpy", "make test") in rows
+
+
+def test_several_at_once(tmp_path, monkeypatch):
+    """A run of several processes puts in what each of them exercised, though they end together."""
+    page = tmp_path / "tested-with.md"
+    monkeypatch.setattr(tested_with, "ENVIRONMENTS", {Path(sys.prefix): "make test"})
+    monkeypatch.setattr(tested_with, "version_of", lambda name, column: f"{name} of {column}")
+    monkeypatch.setattr(tested_with, "packages", dict)
+    monkeypatch.setattr(tested_with, "render", lambda rows: time.sleep(0.05) or render(rows))
+    waiting, names = threading.Barrier(4), ["prometheus", "promtool", "alertmanager", "amtool"]
+
+    def process(name):
+        exercised = Exercised(lambda item: item.needs, page)
+        run(exercised, [name])
+        waiting.wait()
+        exercised.pytest_sessionfinish()
+
+    with ThreadPoolExecutor() as pool:
+        [*pool.map(process, names)]
+    assert {what for what, _ in parse(page.read_text())} == {tested_with.PROGRAMS[name] for name in names}
 
 
 def test_other_environments_write_nothing(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The contract on the wire: what a record may hold, in each of its forms, and why one is refused."""
 
 import base64
+import enum
 import json
 import math
 import struct
@@ -15,7 +16,7 @@ from driftline.errors import RequestUnreadable
 from driftline.wire import Batch, decode, decode_json, encode
 
 NAN = math.nan
-UNSET = object()
+UNSET = enum.Enum("Sent", "UNSET").UNSET
 CODES = {"f4": 1, "f8": 2, "i1": 3, "i2": 4, "i4": 5, "i8": 6, "V16": 7}
 
 
