@@ -7,13 +7,17 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 # As pip does: a company's own certificates are the system's.
 export UV_SYSTEM_CERTS ?= 1
+# Tests start hundreds of processes: none has to compile what another has.
+unexport PYTHONDONTWRITEBYTECODE
+# Most tests wait, for processes or for a clock: there is room for more of them than there are cores.
+JOBS ?= 4
 SAY := @printf 'driftline: %s\n'
 
 demo: .venv/.demo
 	@$(BIN)/driftline demo $(if $(KEEP),--keep)
 
 test: .venv/.dev
-	@$(BIN)/python -m pytest --ignore=tests/benchmarks $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --ignore=tests/benchmarks $(ARGS)
 
 # Needs Java 17 or newer; Spark and its pandas have an environment of their own.
 test-spark: .venv/.spark
@@ -85,5 +89,5 @@ clean:
 
 comma := ,
 # Debian's pip is too old for --group: .ci/venv has renewed it. uv is used where it is present.
-pip = if command -v uv > /dev/null; then uv pip install -q --python $(or $(2),$(BIN)/python) $(1); \
+pip = if command -v uv > /dev/null; then uv pip install -q --compile-bytecode --python $(or $(2),$(BIN)/python) $(1); \
 	else $(BIN)/python -m pip $(addprefix --python ,$(2)) install -q --disable-pip-version-check $(1); fi
