@@ -39,7 +39,10 @@ ENVIRONMENTS = {
 WARNINGS = {"older": "default"}
 """What becomes of warnings, where old libraries say that others have moved on; elsewhere they are errors."""
 
-_TESTS = ("numpy", "opentelemetry-api", "opentelemetry-proto", "pytest", "pytest-timeout")
+_TESTS = (
+    *("numpy", "opentelemetry-api", "opentelemetry-instrumentation", "opentelemetry-proto", "pytest"),
+    *("pytest-timeout", "wrapt"),
+)
 
 
 class Refused(Exception):

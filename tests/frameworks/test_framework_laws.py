@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import driftline
-from frameworks.subjects import SUBJECTS
+from frameworks.subjects import SUBJECTS, same
 
 pytestmark = [
     pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS),
@@ -26,22 +26,6 @@ def watched(subject, receiver, name="m"):
     return driftline.instrument(
         subject.make(), name=name, version="1", endpoint=receiver.endpoint, **subject.given
     )
-
-
-def same(one, other):
-    """Tell whether two results are equal to the bit, in value and type."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if hasattr(one, "detach"):
-        one, other = one.detach(), other.detach()
-    if hasattr(one, "__array__"):
-        one, other = np.asarray(one), np.asarray(other)
-        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-    return one == other
 
 
 def content(features):

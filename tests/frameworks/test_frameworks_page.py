@@ -54,7 +54,7 @@ OTHERS = ("functions", "embeddings", "forecasts")
 
 
 def section(framework):
-    said = importlib.import_module(FRAMEWORKS[framework].__module__).__doc__.splitlines()[0]
+    said = importlib.import_module(FRAMEWORKS[framework].read.__module__).__doc__.splitlines()[0]
     tested = " and with ".join(", ".join(each).replace("==", " ") for each in pins(framework).values())
     return f"### {framework}\n\n{said} Tested with {tested}.\n\n{example(framework)}"
 

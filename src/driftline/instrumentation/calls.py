@@ -7,7 +7,7 @@ import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from driftline.instrumentation.frameworks.reading import CALLED, NOBODY, Asked, Method, Unread, first
 from driftline.instrumentation.problems import problem
@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 
     from driftline.instrumentation.embedding import Embedding
     from driftline.instrumentation.recorder import Recorder
+
+
+class Watching(Protocol):
+    """Whoever records the calls of a method or function."""
+
+    @property
+    def model(self) -> Any:
+        """Whose method it is; None where the model is the first argument."""
+
+    def asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+        """Return the call with *args* and *kwargs*."""
+
+    def begin(self, asked: Asked) -> Call | None:
+        """Return the call to record; None where it serves nobody."""
+
+    def tell(self, call: Call, asked: Asked, result: Any) -> None:
+        """Say what *call* returned."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +91,7 @@ class Watch:
             problem("output", f"an output of {self.recorder.key[0]} is not sent", error)
 
 
-def recorded(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+def recorded(function: Callable[..., Any], watch: Watching) -> Callable[..., Any]:
     """Return *function* with its calls recorded: what it is, such as a coroutine function, it stays."""
     kind = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     if inspect.isasyncgenfunction(kind):
@@ -83,7 +100,12 @@ def recorded(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
         return _generator(function, watch)
     if inspect.iscoroutinefunction(kind):
         return _coroutine(function, watch)
-    if watch.method is CALLED and watch.model is not None and watch.embedding is None:
+    if (
+        isinstance(watch, Watch)
+        and watch.method is CALLED
+        and watch.model is not None
+        and watch.embedding is None
+    ):
         return _plain(function, watch)
 
     @functools.wraps(function)
@@ -128,7 +150,7 @@ def silent(function: Callable[..., Any], recorder: Recorder) -> Callable[..., An
     return call
 
 
-def _coroutine(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+def _coroutine(function: Callable[..., Any], watch: Watching) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
         asked = watch.asked(args, kwargs)
@@ -143,7 +165,7 @@ def _coroutine(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]
     return call
 
 
-def _generator(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+def _generator(function: Callable[..., Any], watch: Watching) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         asked = watch.asked(args, kwargs)
@@ -170,7 +192,7 @@ def _generator(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]
     return call
 
 
-def _async_generator(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+def _async_generator(function: Callable[..., Any], watch: Watching) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         asked = watch.asked(args, kwargs)
@@ -198,7 +220,7 @@ def _async_generator(function: Callable[..., Any], watch: Watch) -> Callable[...
 
 
 def _run(
-    watch: Watch, asked: Asked, args: tuple[Any, ...], kwargs: dict[str, Any]
+    watch: Watching, asked: Asked, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[_Batches | _Rows, tuple[Any, ...], dict[str, Any]]:
     """Return what records a generator's run, and the arguments to run it with."""
     given = first(asked)
@@ -218,7 +240,7 @@ class _Rows:
     Between two pieces it is not the current call, and its time stands still.
     """
 
-    def __init__(self, watch: Watch, asked: Asked) -> None:
+    def __init__(self, watch: Watching, asked: Asked) -> None:
         self._watch = watch
         self._asked = asked
         self._call = watch.begin(asked)
@@ -257,7 +279,7 @@ class _Batches:
     It may take some before it yields the first: the oldest is told first.
     """
 
-    def __init__(self, watch: Watch, asked: Asked) -> None:
+    def __init__(self, watch: Watching, asked: Asked) -> None:
         self._watch = watch
         self._asked = asked
         self._open: deque[tuple[Call, Asked]] = deque()

@@ -1,105 +1,177 @@
 """driftline without a line of code: what ``opentelemetry-instrument`` loads.
 
-Every estimator that scikit-learn, XGBoost, LightGBM or the service derives from ``BaseEstimator`` is recorded
-at its class, under the names that ``DRIFTLINE_MODEL_NAME`` or ``DRIFTLINE_MODELS`` gives.
+The models of every framework in the table are recorded at their classes, under the names that
+``DRIFTLINE_MODEL_NAME`` or ``DRIFTLINE_MODELS`` gives, from when their framework is imported. One that never
+is costs nothing.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
-from typing import TYPE_CHECKING, Any
+import weakref
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from driftline.errors import ConfigurationError
-from driftline.instrumentation.calls import Watch, recorded, silent
-from driftline.instrumentation.frameworks.estimator import SERVES, TRAINS
-from driftline.instrumentation.frameworks.reading import NOBODY, Asked, Method, first
-from driftline.instrumentation.models import Conditional
+from driftline.instrumentation.calls import recorded
+from driftline.instrumentation.frameworks import FRAMEWORKS, frameworks_of
+from driftline.instrumentation.frameworks.reading import Asked
+from driftline.instrumentation.models import Conditional, reading_of, watches_of
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.problems import problem, remark
-from driftline.instrumentation.recorder import Recorder, recorder_for
+from driftline.instrumentation.recorder import Recorder, current_call, recorder_for
 from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from driftline.instrumentation.calls import Watch
+    from driftline.instrumentation.frameworks import Framework
+    from driftline.instrumentation.recorder import Call
 
 NO_VERSION = "unversioned"
+ANY = "*"
 
 
 class DriftlineInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it is not typed
-    """Records every estimator that the environment names."""
+    """Records every model that the environment names."""
 
-    _patches: _Patches | None = None
+    _patches: tuple[_Patches, ...] = ()
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return what is instrumented."""
-        return ("scikit-learn >= 1.3",)
+        """Return what must be there: nothing, for each framework is patched when it is imported."""
+        return ()
 
     def _instrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - as without arguments
         try:
-            recorder_of = _recorders(os.environ)
+            settings = Settings.load(environ=os.environ)
+            named = _Named(os.environ, settings)
         except ConfigurationError as error:  # raised, it would keep those after it from being instrumented
             problem("settings", f"no model is watched: {'; '.join(error.faults)}")
             return
-        if recorder_of is None:
+        if settings.disabled:
+            return
+        if not named.models:
             remark(
                 "auto", "set DRIFTLINE_MODEL_NAME and DRIFTLINE_MODEL_VERSION; no model is watched until then"
             )
             return
-        self._patches = _Patches(recorder_of)
-        wrapt.register_post_import_hook(self._patches.begin, "sklearn.base")
+        self._patches = tuple(_Patches(name, framework, named) for name, framework in FRAMEWORKS.items())
+        for patches in self._patches:
+            wrapt.register_post_import_hook(patches.begin, patches.module)
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - the same
-        if self._patches is not None:
-            self._patches.end()
-            self._patches = None
+        for patches in self._patches:
+            patches.end()
+        self._patches = ()
 
 
-def _recorders(environ: Mapping[str, str]) -> Mapping[str, Recorder] | None:
-    """Return the recorder of each class by its name, ``*`` for all others; None where no model is named."""
-    named = {}
-    for pair in environ.get("DRIFTLINE_MODELS", "").split(","):
-        kind, equals, model = pair.strip().partition("=")
-        if equals:
-            named[kind] = model.partition("@")
-    if not named and (name := environ.get("DRIFTLINE_MODEL_NAME")):
-        named["*"] = name, "@", environ.get("DRIFTLINE_MODEL_VERSION", "")
-    settings = Settings.load(environ=environ)
-    if not named:
-        return None
-    task, policy = environ.get("DRIFTLINE_TASK") or None, Policy.load(environ=environ)
-    recorders = {
-        kind: recorder_for(name, version or NO_VERSION, task=task, policy=policy, settings=settings)
-        for kind, (name, _, version) in named.items()
-    }
-    return {kind: recorder for kind, recorder in recorders.items() if recorder is not None}
+class _Named:
+    """The models that the environment names, by the classes they are of.
+
+    Attributes:
+        models: Name and version of each, by the name of a class, alone or within its module; ``*`` for all others.
+
+    Raises:
+        ConfigurationError: A model cannot be recorded under what it says.
+    """
+
+    def __init__(self, environ: Mapping[str, str], settings: Settings) -> None:
+        self.models: dict[str, tuple[str, str]] = {}
+        for pair in environ.get("DRIFTLINE_MODELS", "").split(","):
+            kind, equals, model = pair.strip().partition("=")
+            if equals:
+                name, _, version = model.partition("@")
+                self.models[kind] = name, version or NO_VERSION
+        if not self.models and (name := environ.get("DRIFTLINE_MODEL_NAME", "")):
+            self.models[ANY] = name, environ.get("DRIFTLINE_MODEL_VERSION") or NO_VERSION
+        self._task = environ.get("DRIFTLINE_TASK") or None
+        self._policy, self._settings = Policy.load(environ=environ), settings
+        self._recorders: dict[tuple[str, str, str | None], Recorder | None] = {}
+        for named in self.models.values():
+            self.recorder(named)
+
+    def model(self, kind: type[Any]) -> tuple[str, str] | None:
+        """Return the name and version for models of class *kind*: its own, else those of what it derives from."""
+        for one in kind.__mro__:
+            module = one.__module__.split(".")
+            for depth in range(len(module), -1, -1):
+                found = self.models.get(".".join((*module[:depth], one.__name__)))
+                if found is not None:
+                    return found
+        return self.models.get(ANY)
+
+    def recorder(self, model: tuple[str, str], task: str | None = None) -> Recorder | None:
+        """Return the recorder of *model*, of the task that the environment says, else of *task*."""
+        key = *model, self._task or task
+        if key not in self._recorders:
+            self._recorders[key] = recorder_for(
+                model[0], model[1], task=key[2], policy=self._policy, settings=self._settings
+            )
+        return self._recorders[key]
+
+
+class _Known(NamedTuple):
+    """What is known of one model that was called.
+
+    Attributes:
+        model: It, as long as it lives.
+        kind: Its class when it was read.
+        watches: How the calls of its methods are recorded.
+        trained: Tells whether a call trains it.
+    """
+
+    model: weakref.ref[Any]
+    kind: type[Any]
+    watches: dict[str, Watch]
+    trained: Callable[[Asked], bool] | None
 
 
 class _Patches:
-    """The methods that stand in the place of others, in classes that exist and in those still to come."""
+    """The methods that stand in the place of others, in the classes of a framework and in those still to come.
 
-    def __init__(self, recorder_of: Mapping[str, Recorder]) -> None:
-        self._recorder_of = recorder_of
+    Attributes:
+        module: The module with whose import they begin.
+    """
+
+    def __init__(self, name: str, framework: Framework, named: _Named) -> None:
+        self.module, _, self._root = framework.root.partition(":")
+        self._name = name
+        self._framework = framework
+        self._named = named
+        self._base: type[Any] = object
         self._originals: list[tuple[type[Any], str, Any]] = []
+        self._known: dict[int, _Known] = {}
         self._ended = False
 
     def begin(self, module: Any) -> None:
-        """Patch the estimators that there are, and let each new class be patched when it is made."""
+        """Patch the classes that there are, and let each new one be patched when it is made."""
         if self._ended:
             return
-        base = module.BaseEstimator
-        inherited = base.__init_subclass__.__func__
-
-        def __init_subclass__(cls: type[Any], /, **kwargs: Any) -> None:  # noqa: N807 - it stands in its place
-            inherited(cls, **kwargs)
-            self._patch(cls)
-
-        self._replace(base, "__init_subclass__", classmethod(__init_subclass__))
-        for kind in _descendants(base):
-            self._patch(kind)
+        if self._framework.by_name and ANY in self._named.models:
+            remark(
+                "auto",
+                f"models of {self._name} are recorded by the names of their classes only: set DRIFTLINE_MODELS, "
+                "such as Net=fraud@2.3.1, in the place of DRIFTLINE_MODEL_NAME",
+                of=self._name,
+            )
+            return
+        try:
+            self._base = base = getattr(module, self._root)
+            self._replace(base, "__init_subclass__", classmethod(self._init_subclass(base)))
+            for kind in (base, *_descendants(base)):
+                self._patch(kind)
+        except Exception as error:  # noqa: BLE001 - raised, it would end the import of the framework
+            self.end()
+            problem(
+                "auto", f"{self._name} is left as it is: its models are not recorded", error, of=self._name
+            )
 
     def end(self) -> None:
         """Put back what was there."""
@@ -109,37 +181,141 @@ class _Patches:
                 delattr(kind, name)
             else:
                 setattr(kind, name, original)
+        self._originals.clear()
+        self._known.clear()
+
+    def _init_subclass(self, base: type[Any]) -> Callable[..., None]:
+        own = vars(base).get("__init_subclass__")
+
+        def __init_subclass__(cls: type[Any], /, **kwargs: Any) -> None:  # noqa: N807 - it stands in its place
+            if own is None:
+                super(base, cls).__init_subclass__(**kwargs)
+            else:
+                own.__get__(None, cls)(**kwargs)
+            self._patch(cls)
+
+        return __init_subclass__
 
     def _patch(self, kind: type[Any]) -> None:
-        recorder = self._recorder_of.get(kind.__name__) or self._recorder_of.get("*")
-        if recorder is None or "__driftline_plain__" in vars(kind):
+        if self._recorder(kind) is None or "__driftline_plain__" in vars(kind):
             return
-        for name in (*SERVES, *TRAINS):
+        for name in (*self._framework.serves, *self._framework.trains):
             original = inspect.getattr_static(kind, name, None)
-            ours = getattr(original, "__driftline_auto__", None)  # inherited from a class that was patched
-            if original is not None and ours != recorder.key:
-                self._replace(kind, name, _stand_in(original, name, recorder))
+            if original is not None and not hasattr(
+                original, "__driftline_auto__"
+            ):  # nor inherited from such
+                self._replace(kind, name, self._stand_in(original, name))
 
     def _replace(self, kind: type[Any], name: str, replacement: Any) -> None:
         self._originals.append((kind, name, vars(kind).get(name)))
         setattr(kind, name, replacement)
 
+    def _stand_in(self, original: Any, name: str) -> Any:
+        def watched(method: Callable[..., Any], model: Any = None) -> Callable[..., Any]:
+            if name in self._framework.trains:
+                return self._silent(method, model)
+            return recorded(method, _Serving(self, name, model))
 
-def _stand_in(original: Any, name: str, recorder: Recorder) -> Any:
-    method = SERVES.get(name)
-    watch = None if method is None else Watch(recorder, Method(method.outputs, _features))
-    found: Any
-    if not inspect.isfunction(original):
-        found = Conditional(original, watch, recorder)
-    else:
-        found = recorded(original, watch) if watch else silent(original, recorder)
-    found.__driftline_auto__ = recorder.key
-    return found
+        found: Any = watched(original) if inspect.isfunction(original) else Conditional(original, watched)
+        found.__driftline_auto__ = True
+        return found
+
+    def _silent(self, method: Callable[..., Any], model: Any) -> Callable[..., Any]:
+        """Return *method* so that nothing of its model is recorded inside, which is another one afterwards."""
+
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            trained = args[0] if model is None and args else model
+            recorder = self._recorder(type(trained))
+            try:
+                with nullcontext() if recorder is None else recorder.silence():
+                    return method(*args, **kwargs)
+            finally:
+                self._known.pop(id(trained), None)
+
+        return call
+
+    def _recorder(self, kind: type[Any], task: str | None = None) -> Recorder | None:
+        model = self._named.model(kind)
+        return None if model is None else self._named.recorder(model, task)
+
+    def is_part(self) -> bool:
+        """Tell whether a call that begins now is a part of another.
+
+        Where no class is named it is one of any other; else of a model of its framework that is of another
+        kind, as an estimator that asks its Booster.
+        """
+        outer = current_call()
+        if outer is None or ANY in self._named.models:
+            return outer is not None
+        return not isinstance(outer.owner, self._base) and self._name in frameworks_of(type(outer.owner))
+
+    def known(self, model: Any) -> _Known:
+        """Return what is known of *model*."""
+        known = self._known.get(id(model))
+        if known is None or known.model() is not model or known.kind is not type(model):
+            known = self._read(model)
+        return known
+
+    def _read(self, model: Any) -> _Known:
+        kind, reading = type(model), None
+        if not hasattr(kind, "__driftline_plain__"):  # else the service instrumented this one itself
+            try:
+                reading = reading_of(model)
+            except ConfigurationError as error:
+                problem(
+                    "auto", f"calls of a {kind.__qualname__} are not recorded: {error}", of=kind.__qualname__
+                )
+        recorder = None if reading is None else self._recorder(kind, reading.task)
+        watches = {} if reading is None or recorder is None else watches_of(model, reading, recorder)
+        key = id(model)
+        alive = weakref.ref(model, lambda _: self._known.pop(key, None))
+        known = self._known[key] = _Known(alive, kind, watches, None if reading is None else reading.trained)
+        return known
 
 
-def _features(asked: Asked) -> Any:
-    """Return the features, unless the service instrumented this model itself, under a name of its own."""
-    return NOBODY if hasattr(type(asked.model), "__driftline_plain__") else first(asked)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Serving:
+    """Records the calls of one method, whichever model it is of."""
+
+    patches: _Patches
+    name: str
+    model: Any = None
+
+    def asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+        """Return the call with *args* and *kwargs*."""
+        if self.model is None:
+            return Asked(args[0] if args else None, args[1:], kwargs, None, None)
+        return Asked(self.model, args, kwargs, None, None)
+
+    def begin(self, asked: Asked) -> Call | None:
+        """Return the call to record; None where it serves nobody."""
+        try:
+            if self.patches.is_part():
+                return None
+            known = self.patches.known(asked.model)
+            watch = known.watches.get(self.name)
+            if watch is None:
+                return None
+            asked.task, asked.classes = watch.task, watch.classes
+            call = watch.begin(asked)
+            if call is None and known.trained is not None and known.trained(asked):
+                known.watches.clear()
+                remark(
+                    "trained",
+                    "a model that is trained in this process is not recorded: its validation serves "
+                    "nobody, either; where it does serve, pass it to driftline.instrument",
+                )
+        except Exception as error:  # noqa: BLE001 - foreign objects do as they like
+            problem("auto", f"a call of {self.name} is not recorded", error)
+            return None
+        return call
+
+    def tell(self, call: Call, asked: Asked, result: Any) -> None:
+        """Say what *call* returned."""
+        watch = self.patches.known(asked.model).watches.get(self.name)
+        if watch is not None:
+            watch.tell(call, asked, result)
 
 
 def _descendants(kind: type[Any]) -> Iterator[type[Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from driftline.errors import ConfigurationError
 from driftline.instrumentation.calls import Watch, recorded, silent
-from driftline.instrumentation.frameworks import FRAMEWORKS, estimator
+from driftline.instrumentation.frameworks import FRAMEWORKS, estimator, frameworks_of
 from driftline.instrumentation.frameworks.reading import CALLED, Reading
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.proxy import Proxy, plain, proxy
@@ -92,15 +92,9 @@ def instrument(
     if recorder is None:
         return model
     model = uninstrument(model)
-    owner = None
-    if any(given is not None for given in (feature_names, classes, reading.columns, reading.classes)):
-        owner = Known(
-            _first(feature_names, reading.columns, getattr(model, "feature_names_in_", None)),
-            _first(classes, reading.classes, getattr(model, "classes_", None)),
-        )
-    watches = {
-        method: Watch(recorder, read, owner, embedding=embedding) for method, read in reading.serves.items()
-    }
+    watches = watches_of(
+        model, reading, recorder, feature_names=feature_names, classes=classes, embedding=embedding
+    )
     return cast("M", _watched(model, recorder, watches, reading.trains))
 
 
@@ -112,6 +106,27 @@ def uninstrument(model: M) -> M:
     if exchanged is not None:
         object.__setattr__(model, "__class__", exchanged)
     return model
+
+
+def watches_of(
+    model: Any,
+    reading: Reading,
+    recorder: Recorder,
+    *,
+    feature_names: Sequence[str] | None = None,
+    classes: Sequence[Any] | None = None,
+    embedding: Embedding | None = None,
+) -> dict[str, Watch]:
+    """Return how the calls of each method that serves are recorded."""
+    owner = None
+    if any(given is not None for given in (feature_names, classes, reading.columns, reading.classes)):
+        owner = Known(
+            _first(feature_names, reading.columns, getattr(model, "feature_names_in_", None)),
+            _first(classes, reading.classes, getattr(model, "classes_", None)),
+        )
+    return {
+        method: Watch(recorder, read, owner, embedding=embedding) for method, read in reading.serves.items()
+    }
 
 
 def _first(*names: Sequence[Any] | None) -> Sequence[Any] | None:
@@ -127,10 +142,10 @@ def _reading(model: Any) -> Reading:
     """
     owner = getattr(model, "__self__", None)
     if owner is not None and callable(model):  # a method of a model is read as the model's
-        reading = _of_object(owner)
+        reading = reading_of(owner)
         method = None if reading is None else reading.serves.get(getattr(model, "__name__", ""))
         return replace(reading, serves={"__call__": method}) if reading and method else _CALLED
-    reading = None if inspect.isclass(model) else _of_object(model)
+    reading = None if inspect.isclass(model) else reading_of(model)
     if reading is not None:
         return reading
     if callable(model) and not inspect.isclass(model):
@@ -140,11 +155,14 @@ def _reading(model: Any) -> Reading:
     )
 
 
-def _of_object(model: Any) -> Reading | None:
-    """Return how the calls of a framework's model or of an estimator are read; None where it is neither."""
+def reading_of(model: Any) -> Reading | None:
+    """Return how the calls of a framework's model or of an estimator are read; None where it is neither.
+
+    Raises:
+        ConfigurationError: It is one, and cannot be read.
+    """
     kind = type(model)
-    frameworks = (FRAMEWORKS.get(one.__module__.partition(".")[0]) for one in kind.__mro__)
-    for read in (*filter(None, frameworks), estimator.read):
+    for read in (*(FRAMEWORKS[name].read for name in frameworks_of(kind)), estimator.read):
         try:
             reading = read(model)
         except Exception as error:
@@ -192,25 +210,34 @@ def _watched_class(
         if inspect.isfunction(original):
             members[name] = recorded(original, watch) if watch else silent(original, recorder)
         elif original is not None:
-            members[name] = Conditional(original, watch, recorder)
+            members[name] = Conditional(original, _bound(watch, recorder))
     return types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(members))
 
 
 class Conditional:
-    """A method that only some objects of a class have, such as scikit-learn's ``available_if``."""
+    """What is a method of some objects of a class only, such as scikit-learn's ``available_if``.
 
-    def __init__(self, original: Any, watch: Watch | None, recorder: Recorder) -> None:
+    Args:
+        original: It, as the class has it.
+        watched: Returns what stands in its place, given the method of an object, and the object.
+    """
+
+    def __init__(self, original: Any, watched: Callable[[Any, Any], Any]) -> None:
         self._original = original
-        self._watch = watch
-        self._recorder = recorder
+        self._watched = watched
 
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        method = self._original.__get__(instance, owner)
-        if instance is None:
-            return method
-        if self._watch is None:
-            return silent(method, self._recorder)
-        return recorded(method, replace(self._watch, model=instance))
+        found = self._original
+        if hasattr(type(found), "__get__"):
+            found = found.__get__(instance, owner)
+        return found if instance is None or not callable(found) else self._watched(found, instance)
+
+
+def _bound(watch: Watch | None, recorder: Recorder) -> Callable[[Any, Any], Any]:
+    """Return what makes a bound method of a model one that is recorded, or else one in which nothing is."""
+    if watch is None:
+        return lambda method, _: silent(method, recorder)
+    return lambda method, model: recorded(method, replace(watch, model=model))
 
 
 def _reduce_ex(self: Any, protocol: Any) -> Any:

@@ -280,14 +280,8 @@ class Call:
                 problem("span", _FAILED, error)
 
     def _inside(self, outer: Call | None) -> bool:
-        """Tell whether the same model is being called already: scikit-learn's predict calls predict_proba.
-
-        A task that was started inside a call inherits it and may outlive it: a call that is over counts
-        for nothing, and is forgotten.
-        """
-        while outer is not None and outer.over:
-            outer = outer.outer
-        self.outer = outer
+        """Tell whether the same model is being called already: scikit-learn's predict calls predict_proba."""
+        self.outer = outer = _going_on(outer)
         while outer is not None:
             if outer.recorder.key == self.recorder.key:
                 return True
@@ -477,6 +471,22 @@ class _Silence(Call):
     def __exit__(self, *_: object) -> None:
         self.over = True
         _current.set(self.outer)
+
+
+def current_call() -> Call | None:
+    """Return the call that whoever asks is a part of, if any."""
+    return _going_on(_current.get())
+
+
+def _going_on(call: Call | None) -> Call | None:
+    """Return *call*, or the next around it that is not over.
+
+    A task that was started inside a call inherits it and may outlive it: a call that is over counts
+    for nothing, and is forgotten.
+    """
+    while call is not None and call.over:
+        call = call.outer
+    return call
 
 
 def sample(rows: int, rate: float, random: np.random.Generator) -> NDArray[np.intp]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from driftline.instrumentation.parts import Kept
 
+TRAINS = (*estimator.TRAINS, "eval_metrics")
+
 
 def read(model: Any) -> Reading:
     """Return how the calls of an estimator are read."""
@@ -22,9 +24,8 @@ def read(model: Any) -> Reading:
     columns = getattr(model, "feature_names_", None)
     if columns and columns == [str(at) for at in range(len(columns))]:  # CatBoost's own names for the unnamed
         columns = None
-    serves = {"predict": Method(_predicted, _features), "predict_proba": Method(scored, _features)}
     task = "ranking" if ranks else estimator.task(model)
-    return Reading(serves=serves, trains=(*estimator.TRAINS, "eval_metrics"), task=task, columns=columns)
+    return Reading(serves=SERVES, trains=TRAINS, task=task, columns=columns)
 
 
 def _features(asked: Asked) -> Any:
@@ -49,3 +50,6 @@ def _predicted(asked: Asked, result: Any) -> Outputs:
     if kind in ("Probability", "RawFormulaVal", "Exponent"):
         return told(asked, result)
     return None, None
+
+
+SERVES = {"predict": Method(_predicted, _features), "predict_proba": Method(scored, _features)}

@@ -16,14 +16,12 @@ from driftline.instrumentation.frameworks.reading import (
     told,
 )
 
+TRAINS = ("fit", "evaluate", "train_on_batch", "test_on_batch")
+
 
 def read(model: Any) -> Reading:  # noqa: ARG001 - every model is called alike
     """Return how the calls of a model are read."""
-    method = Method(_outputs, _features)
-    return Reading(
-        serves={"__call__": Method(_outputs, _called), "predict": method, "predict_on_batch": method},
-        trains=("fit", "evaluate", "train_on_batch", "test_on_batch"),
-    )
+    return Reading(serves=SERVES, trains=TRAINS)
 
 
 def _called(asked: Asked) -> Any:
@@ -51,3 +49,10 @@ def _outputs(asked: Asked, result: Any) -> Outputs:
     elif isinstance(result, (list, tuple)):
         result = result[0]
     return told(asked, result)
+
+
+SERVES = {
+    "__call__": Method(_outputs, _called),
+    "predict": Method(_outputs, _features),
+    "predict_on_batch": Method(_outputs, _features),
+}

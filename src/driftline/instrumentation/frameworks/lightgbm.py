@@ -28,7 +28,7 @@ def read(model: Any) -> Reading:
     columns = model.feature_name()
     if columns == [f"Column_{at}" for at in range(len(columns))]:  # LightGBM's own names for the unnamed
         columns = None
-    return Reading(serves={"predict": Method(_outputs, _features)}, task=_task(model), columns=columns)
+    return Reading(serves=SERVES, task=_task(model), columns=columns)
 
 
 def _task(model: Any) -> str | None:
@@ -47,3 +47,6 @@ def _outputs(asked: Asked, result: Any) -> Outputs:
     if asked.argument(4, "pred_leaf") or asked.argument(5, "pred_contrib"):
         return None, None
     return told(asked, result)
+
+
+SERVES = {"predict": Method(_outputs, _features)}

@@ -13,7 +13,7 @@ def read(model: Any) -> Reading:
     """Return how the calls of a session are read."""
     outputs = model.get_outputs()
     decides = len(outputs) > 1 and outputs[0].type in ("tensor(int64)", "tensor(string)")
-    return Reading(serves={"run": Method(_outputs, _features)}, task="classification" if decides else None)
+    return Reading(serves=SERVES, task="classification" if decides else None)
 
 
 def _features(asked: Asked) -> Any:
@@ -34,3 +34,6 @@ def _outputs(asked: Asked, result: Any) -> Outputs:
             prediction = predicted if prediction is None else prediction
             score = scored if score is None else score
     return (prediction, score)
+
+
+SERVES = {"run": Method(_outputs, _features)}

@@ -82,6 +82,7 @@ class Reading:
         task: One of ``names.TASKS``, or None where the model does not know.
         columns: The features' names, where the model knows them and its input does not.
         classes: The classes' names, in the order of the scores.
+        trained: Tells whether a call trains the model, where no method says so.
     """
 
     serves: Mapping[str, Method]
@@ -89,6 +90,7 @@ class Reading:
     task: str | None = None
     columns: Sequence[str] | None = None
     classes: Sequence[Any] | None = None
+    trained: Callable[[Asked], bool] | None = None
 
 
 def predicted(asked: Asked, result: Any) -> Outputs:

@@ -21,16 +21,19 @@ from driftline.instrumentation.problems import problem
 
 def read(model: Any) -> Reading:  # noqa: ARG001 - every module is called alike
     """Return how the calls of a module are read, and those of methods such as ``predict`` it may have."""
-    return Reading(
-        serves={"__call__": Method(_outputs, _features), **estimator.SERVES}, trains=estimator.TRAINS
-    )
+    return Reading(serves=SERVES, trains=estimator.TRAINS, trained=_trained)
+
+
+def _trained(asked: Asked) -> bool:
+    torch: Any = sys.modules["torch"]
+    return bool(asked.model.training and torch.is_grad_enabled())
 
 
 def _features(asked: Asked) -> Any:
     torch: Any = sys.modules["torch"]
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return NOBODY
-    if asked.model.training and torch.is_grad_enabled():
+    if _trained(asked):
         problem(
             "training", "a torch model in training mode serves nobody; call its eval() or use torch.no_grad()"
         )
@@ -46,3 +49,6 @@ def _outputs(asked: Asked, result: Any) -> Outputs:
     elif isinstance(result, (tuple, list)):
         result = result[0]
     return told(asked, result)
+
+
+SERVES = {"__call__": Method(_outputs, _features), **estimator.SERVES}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from driftline.instrumentation.parts import Kept
 
+SERVES = ("predict", "inplace_predict")
+TRAINS = ("eval", "eval_set")
 _NO_OUTPUT = ("pred_leaf", "pred_contribs", "pred_interactions")
 
 
@@ -41,9 +43,7 @@ def read(model: Any) -> Reading:
         return (result, None) if decided else told(asked, result)
 
     serves = {"predict": Method(outputs, _features), "inplace_predict": Method(outputs)}
-    return Reading(
-        serves=serves, trains=("eval", "eval_set"), task=_task(objective), columns=model.feature_names
-    )
+    return Reading(serves=serves, trains=TRAINS, task=_task(objective), columns=model.feature_names)
 
 
 def _task(objective: str) -> str | None:
