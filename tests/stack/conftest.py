@@ -51,19 +51,27 @@ def fleets(tmp_path_factory):
 
 
 def _filled(shared, program):
-    """Return the data of two weeks as *program* and its tools have made it, once a run."""
-    folder = shared / quote(str(program), safe="")
-    scraped = shared / "scraped.txt"
-    with (shared / "lock").open("w") as lock:
+    """Return the data of two weeks as *program* and its tools have made it."""
+
+    def scrape(aside):
+        with (aside / "scraped.txt").open("w") as file:
+            file.writelines(two_weeks.Fleet().lines())
+
+    def fill(aside):
+        with Children(aside) as children:
+            Backfilled(children, aside).fill(_once(shared / "scraped", scrape) / "scraped.txt")
+
+    return _once(shared / quote(str(program), safe=""), fill) / "data"
+
+
+def _once(folder, make):
+    """Return *folder*, as *make* fills it: whoever comes while another process does that waits for it."""
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not scraped.exists():
-            with (shared / "scraped.new").open("w") as file:
-                file.writelines(two_weeks.Fleet().lines())
-            (shared / "scraped.new").rename(scraped)
         if not folder.exists():
-            with tempfile.TemporaryDirectory(dir=shared) as aside, Children(Path(aside)) as children:
-                Backfilled(children, Path(aside)).fill(scraped)
-                (Path(aside) / "data").rename(folder)
+            aside = Path(tempfile.mkdtemp(dir=folder.parent))
+            make(aside)
+            aside.rename(folder)
     return folder
 
 
