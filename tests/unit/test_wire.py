@@ -288,8 +288,8 @@ def test_event_name_for_an_older_class(monkeypatch, event):
     message = ExportLogsServiceRequest.FromString(body(attributes(), event=""))
     unknown = b"\xfa\x7f" + bytes([len(event)]) + event.encode()  # field 2047, which no class has
     message.resource_logs[0].scope_logs[0].log_records[0].MergeFromString(unknown)
-    monkeypatch.setattr("driftline.wire._EVENT_NAME", None)
-    monkeypatch.setattr("driftline.wire._EVENT_NAME_NUMBER", 2047)
+    monkeypatch.setattr("driftline.wire.form._EVENT_NAME", None)
+    monkeypatch.setattr("driftline.wire.form._EVENT_NAME_NUMBER", 2047)
     request = decode(message.SerializeToString())
     counts = len(request.batches), len(request.rejected), request.ignored
     assert counts == {"driftline.p": (1, 0, 0), "driftline.g": (0, 1, 0)}.get(event[:11], (0, 0, 1))
