@@ -77,3 +77,24 @@ def columns():
         )
     )
     return st.one_of(dtyped(), coded, mixed().map(of), arrays.arrays(np.bool_, st.integers(0, 9)))
+
+
+def vectors():
+    """Columns of vectors of one length, most of them good."""
+    bad = st.one_of(
+        st.none(),
+        st.just(float("nan")),
+        st.text(max_size=4),
+        st.lists(finite, max_size=4),
+        st.lists(st.text(), max_size=3),
+    )
+
+    def rows(width):
+        items = st.floats(-1e6, 1e6) | st.integers(-9, 9)
+        good = st.lists(items, min_size=width, max_size=width)
+        odd = st.lists(st.floats(), min_size=width, max_size=width) | bad
+        return st.tuples(st.lists(good, min_size=1, max_size=40), st.lists(odd, max_size=4)).flatmap(
+            lambda found: st.permutations(found[0] + found[1])
+        )
+
+    return st.integers(2, 5).flatmap(rows)

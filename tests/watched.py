@@ -1,13 +1,17 @@
 """A small model that is watched: its baseline, its settings, its rows. For tests of the sidecar."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
+import driftline
 from driftline import config
 from driftline.baseline import Baseline
 from driftline.columns import Coded
 from driftline.sidecar.baselines import Baselines
 from driftline.sidecar.exposition import Exposition
 from driftline.sidecar.monitor import Monitor
+from driftline.sidecar.receiver import Receiver, Security
 from driftline.sidecar.telemetry import Telemetry
 from driftline.wire import Batch
 
@@ -71,6 +75,20 @@ class Watched:
         known = Baselines([(Path(f"{number}.json"), b) for number, b in enumerate(baselines)])
         self.monitor = Monitor(self.config, known, self.telemetry, self.clock, self.clock)
         self.exposition = Exposition(self.monitor, self.telemetry)
+
+    @contextmanager
+    def listening(self):
+        """Receive over HTTP, as a sidecar does; give the address."""
+        receiver = Receiver(
+            self.monitor.observe, grpc=None, http="127.0.0.1:0", security=Security(), telemetry=self.telemetry
+        )
+        receiver.start()
+        receiver.ready = True
+        try:
+            yield f"http://127.0.0.1:{receiver.http_port}"
+        finally:
+            driftline.shutdown()
+            receiver.stop(0)
 
     def scrape(self, *, openmetrics=False):
         """Return the exposition as {(name, sorted labels): value}, read by prometheus_client."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from driftline.embedding import Embedding
 from driftline.instrumentation.configure import configure
-from driftline.instrumentation.embedding import Embedding
 from driftline.instrumentation.models import instrument, uninstrument
 from driftline.instrumentation.observe import observe
 from driftline.instrumentation.process import flush, shutdown

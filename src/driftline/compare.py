@@ -104,7 +104,7 @@ def compare(
     Raises:
         BaselineError: *observed* cannot be read, has no rows, or none of the baseline's features.
     """
-    found = in_parts(observed)
+    found = in_parts(observed, expected.embeddings)
     if not found.rows:
         raise BaselineError("the observed data has no rows")
     layout = Layout(expected)

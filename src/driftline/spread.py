@@ -9,6 +9,7 @@ import numpy as np
 from driftline.baseline.files import Files
 from driftline.baseline.kinds import Unfit, refuse_personal
 from driftline.baseline.table import open_table, pyarrow
+from driftline.baseline.vectors import measured
 from driftline.columns import take
 from driftline.errors import BaselineError
 from driftline.histogram import Histogram
@@ -116,7 +117,7 @@ def spread(
         raise BaselineError(
             f"the recent data gives {len(enough)} windows of {LEAST_ROWS} rows or more; {LEAST_WINDOWS} are needed"
         )
-    table = open_table(data)
+    table = measured(open_table(data), baseline.embeddings)
     found = []
     for name, feature in baseline.features.items():
         source = (outputs or {}).get(name, name)

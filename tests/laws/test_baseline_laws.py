@@ -125,7 +125,11 @@ def test_ratios(values):
 
 
 @given(
-    values=strategies.numeric() | strategies.texts() | strategies.dtyped() | strategies.mixed(),
+    values=strategies.numeric()
+    | strategies.texts()
+    | strategies.dtyped()
+    | strategies.mixed()
+    | strategies.vectors(),
     seed=st.integers(0, 99),
 )
 def test_order_of_rows_changes_nothing(values, seed):

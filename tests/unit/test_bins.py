@@ -16,7 +16,6 @@ from driftline.columns import Coded
 from driftline.errors import ConfigurationError
 from driftline.instrumentation import bins, problems
 from driftline.instrumentation.bins import binned
-from driftline.sidecar import receiver as sidecar
 from driftline.sidecar.baselines import Baselines
 from driftline.wire import Batch
 from watched import START, Watched, baseline, batch, select, table
@@ -175,27 +174,15 @@ def test_a_model_beyond_the_limit_is_told(built):
 def test_the_service_hears_of_bins_that_the_sidecar_lacks(built, tmp_path, monkeypatch, caplog):
     """Over the real receiver the warning reaches the service's log, once, and nothing is sent again."""
     watched = Watched()
-    receiver = sidecar.Receiver(
-        watched.monitor.observe,
-        grpc=None,
-        http="127.0.0.1:0",
-        security=sidecar.Security(),
-        telemetry=watched.telemetry,
-    )
-    receiver.start()
-    receiver.ready = True
     monkeypatch.setattr(problems, "_logged", set())
-    try:
+    with watched.listening() as endpoint:
+        path = str(built.save(tmp_path))
         model = driftline.instrument(
-            lambda _: 1.0, name="fraud", version="1", baseline=str(built.save(tmp_path)),
-            endpoint=f"http://127.0.0.1:{receiver.http_port}",
-        )  # fmt: skip
+            lambda _: 1.0, name="fraud", version="1", baseline=path, endpoint=endpoint
+        )
         for _ in range(3):
             model({"amount": 0.0, "plan": "pro"})
             assert driftline.flush(10)
-    finally:
-        driftline.shutdown()
-        receiver.stop(0)
     assert caplog.text.count("baseline_unknown: model fraud, version 1: the sidecar has no baseline") == 1
     assert "(1 of 1 records)" in caplog.text
     assert watched.values("driftline_sidecar_rows_dropped_total", reason="baseline_unknown") == {(): 3}

@@ -208,7 +208,7 @@ def test_a_file_larger_than_memory_gets_the_same_verdict(built, name, count, tmp
     monkeypatch.setattr("driftline.baseline.files.CSV_BYTES", 0)
     monkeypatch.setattr("driftline.baseline.stream.EXACT_ROWS", 0)
     monkeypatch.setattr(
-        "driftline.baseline.stream.arrow_table", lambda part: read.append(part) or arrow_table(part)
+        "driftline.baseline.files.arrow_table", lambda part: read.append(part) or arrow_table(part)
     )
     outputs = {"@prediction": "answer"}
     found, wanted = compare(built, path, outputs=outputs), compare(built, rows, outputs=outputs)

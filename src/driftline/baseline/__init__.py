@@ -7,6 +7,7 @@
     parts.py        counting on bins that are given, and adding parts up
     table.py        DataFrames, Arrow tables, arrays into columns
     files.py        Parquet, Arrow and CSV, read by column or by batch
+    vectors.py      columns of vectors into what is measured of them
     stream.py       what is larger than memory: a sample for the bins, every row for the counts
     kinds.py        what a column is, and whether it is a feature at all
     bins.py         where values are counted, and how that is folded

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from driftline.baseline.feature import FeatureBaseline
+    from driftline.embedding import Embedding
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Baseline:
         rows: How many rows the training data had.
         fallback: Whether versions without a baseline of their own are counted on it.
         features: Inputs and outputs by name, in the data's order, outputs last.
+        embeddings: What is measured of columns of vectors, by the column's name; their features are among ``features``.
         skipped: Why a column was left out, by name.
         id: SHA-256 of the canonical JSON without ``id`` and ``created``.
     """
@@ -53,6 +55,7 @@ class Baseline:
     rows: int
     fallback: bool
     features: Mapping[str, FeatureBaseline]
+    embeddings: Mapping[str, Embedding]
     skipped: Mapping[str, str]
     id: str
 
@@ -119,7 +122,7 @@ class Baseline:
                 ignore=ignore,
                 categorical=categorical,
                 ground_truth=ground_truth,
-                older=older.features if older else {},
+                older=older,
             )
         baseline = cls(
             model=model,
@@ -151,7 +154,7 @@ class Baseline:
         """
         sources = {name: (outputs or {}).get(name, name) for name in self.features}
         needed = [*dict.fromkeys(sources.values())]
-        rows, features = counted_in_parts(self.features, sources, tables(data, needed))
+        rows, features = counted_in_parts(self.features, sources, tables(data, needed, self.embeddings))
         part = replace(self, rows=rows, features=features, created=_moment(created))
         return replace(part, id=digest(file.tree(part)))
 
@@ -257,6 +260,8 @@ def _differences(one: Baseline, other: Baseline) -> list[str]:
     if list(one.features) != list(other.features):
         apart = sorted(one.features.keys() ^ other.features.keys())
         found.append(f"its features are others, or in another order: {', '.join(apart) or 'the order'}")
+    if file.centroids(one) != file.centroids(other):
+        found.append("the centroids of its embeddings are others")
     for name, feature in one.features.items():
         differ = differences(feature, other.features[name]) if name in other.features else ""
         if differ:

@@ -16,6 +16,7 @@ from driftline.baseline.attribution import Scores, attributed
 from driftline.baseline.feature import READ_AS_NUMBERS, FeatureBaseline
 from driftline.baseline.kinds import Unfit, is_text, kind_of, refuse_personal
 from driftline.baseline.parts import counted, counted_in_parts, moments
+from driftline.baseline.vectors import bins_kept, embeddings_of, measured, measuring, spread
 from driftline.columns import categories, is_missing, numbers
 from driftline.errors import BaselineError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from driftline.baseline.baseline import Baseline
     from driftline.baseline.bins import Bins
     from driftline.baseline.feature import Kind
     from driftline.baseline.stream import Rows
@@ -50,18 +52,24 @@ def build(
     ignore: Iterable[str],
     categorical: Iterable[str],
     ground_truth: str | None,
-    older: Mapping[str, FeatureBaseline],
+    older: Baseline | None,
 ) -> dict[str, Any]:
     """Return the fields of a baseline that its *rows* and what was asked for tell; see ``Baseline.build``.
 
     Raises:
         BaselineError: Naming every fault.
     """
-    table = rows.table
     outputs = output_columns(prediction, score)
     roles = [*outputs.values(), *([] if ground_truth is None else [ground_truth])]
     asked = None if features is None else _listed("features", features)
     ignored, categoric = _listed("ignore", ignore), _listed("categorical", categorical)
+    aside = (*roles, *ignored, *categoric)
+    looked_at = [n for n in rows.table.names if n not in aside and (asked is None or n in asked)]
+    embeddings, no_vectors = embeddings_of(rows.table, looked_at, older.embeddings if older else {})
+    table = measured(rows.table, embeddings)
+    known = bins_kept(older, embeddings) if older else {}
+    vectors = spread(embeddings, embeddings)
+    asked = None if asked is None else [*spread(asked, embeddings)]
     chosen = [n for n in table.names if n not in roles and n not in ignored] if asked is None else asked
     faults = _naming_faults(table, chosen, [*roles, *ignored, *categoric])
     faults += [f"feature {n!r} is named in another role, too" for n in asked or () if n in (*roles, *ignored)]
@@ -87,7 +95,7 @@ def build(
                 kind = _prediction_kind(column, task)
             else:
                 kind = "numeric"
-            answers[name] = _feature(name, column, kind, older.get(name))
+            answers[name] = _feature(name, column, kind, known.get(name))
         except Unfit as reason:
             faults.append(f"{name}, column {source!r}, {reason}")
     scores: Scores | None = None
@@ -99,12 +107,14 @@ def build(
     for name in chosen:
         explicit = asked is not None or name in categoric
         try:
+            if name in no_vectors:
+                raise Unfit(no_vectors[name])  # noqa: TRY301 - one handler for every reason
             column = table.column(name)
-            if not explicit and name not in older:
+            if not explicit and name not in known and name not in vectors:
                 refuse_personal(name, column, rows.share)
             said = name in categoric or name in table.categorical
             kind = "categorical" if said and kind_of(column) != "boolean" else None
-            built[name] = _feature(name, column, kind, older.get(name), scores)
+            built[name] = _feature(name, column, kind, known.get(name), scores)
         except Unfit as reason:
             if explicit:
                 faults.append(f"feature {name!r} {reason}")
@@ -118,8 +128,12 @@ def build(
     count = table.rows
     if rows.parts is not None:
         sources = {name: outputs.get(name, name) for name in built}
-        count, built = counted_in_parts(built, sources, rows.parts([*dict.fromkeys(sources.values())]))
-    return {"task": task, "rows": count, "features": built, "skipped": skipped}
+        parts = measuring(rows.parts, embeddings)([*dict.fromkeys(sources.values())])
+        count, built = counted_in_parts(built, sources, parts)
+    kept = {
+        name: embedding for name, embedding in embeddings.items() if built.keys() >= {*embedding.features}
+    }
+    return {"task": task, "rows": count, "features": built, "embeddings": kept, "skipped": skipped}
 
 
 def _listed(role: str, given: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ from driftline import names
 from driftline.baseline.attribution import ScoreSums
 from driftline.baseline.bins import TRUTHS, digest, label
 from driftline.baseline.feature import READ_AS_NUMBERS, FeatureBaseline
+from driftline.embedding import MAX_DIMENSIONS, Embedding
 from driftline.errors import BaselineError
 from driftline.histogram import smoothed
 
@@ -34,6 +35,7 @@ LARGEST = float(np.finfo(np.float64).max)
 
 def tree(baseline: Baseline) -> dict[str, Any]:
     """Return what the file holds, without ``id`` and ``created``."""
+    measured = centroids(baseline)
     return {
         "format": FORMAT,
         "model": baseline.model,
@@ -44,7 +46,16 @@ def tree(baseline: Baseline) -> dict[str, Any]:
         "fallback": baseline.fallback,
         "skipped": dict(baseline.skipped),
         "features": [_feature_tree(feature) for feature in baseline.features.values()],
-    }
+    } | ({"embeddings": measured} if measured else {})
+
+
+def centroids(baseline: Baseline) -> list[dict[str, Any]]:
+    """Return what is kept of the embeddings of *baseline*."""
+    return [
+        {"name": embedding.name, "centroid": embedding.centroid.tolist()}
+        for embedding in baseline.embeddings.values()
+        if embedding.centroid is not None
+    ]
 
 
 def _feature_tree(feature: FeatureBaseline) -> dict[str, Any]:
@@ -190,6 +201,13 @@ _OF_NUMBERS: dict[str, Form] = {
     "sums": _NUMBERS,
 }
 _OF_CATEGORIES: dict[str, Form] = {"categories": _TEXTS}
+_OF_EMBEDDINGS: dict[str, Form] = {
+    "name": ("a feature's name", is_feature),
+    "centroid": (
+        f"a list of 1 to {MAX_DIMENSIONS} numbers",
+        lambda value: _list_of(_is_number, MAX_DIMENSIONS)(value) and len(value) > 0,
+    ),
+}
 _OF_SCORES: dict[str, Form] = {"values": _WHOLES, "sums": _NUMBERS, "squares": _NUMBER}
 
 
@@ -229,9 +247,34 @@ def loads(text: str) -> dict[str, Any]:
             faults.append(f"features[{number}]: {feature.name!r} is there twice")
         elif feature is not None:
             features[feature.name] = feature
+    embeddings = _embeddings(content.get("embeddings", []), features, faults)
     if faults:
         raise BaselineError(faults)
-    return head | {"features": features, "id": content["id"]}
+    return head | {"features": features, "embeddings": embeddings, "id": content["id"]}
+
+
+def _embeddings(
+    content: Any, features: Mapping[str, FeatureBaseline], faults: list[str]
+) -> dict[str, Embedding]:
+    """Return the embeddings that *content* holds; where one is not sound, note why."""
+    if not _list_of(lambda item: isinstance(item, dict), names.MAX_COLUMNS)(content):
+        faults.append(f"embeddings must be a list of at most {names.MAX_COLUMNS} objects")
+        return {}
+    found: dict[str, Embedding] = {}
+    for number, item in enumerate(content):
+        where = f"embeddings[{number}]"
+        wrong: list[str] = []
+        fields = _fields(item, _OF_EMBEDDINGS, f"{where}.", wrong)
+        faults += wrong
+        if wrong:
+            continue
+        embedding = Embedding(fields["name"], fields["centroid"])
+        if embedding.name in found:
+            faults.append(f"{where}: {embedding.name!r} is there twice")
+        if any(name not in features or features[name].kind != "numeric" for name in embedding.features):
+            faults.append(f"{where}: {' and '.join(embedding.features)} must be numeric features")
+        found[embedding.name] = embedding
+    return found
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driftline.baseline.table import Table, arrow_column, arrow_table, pyarrow, told
+from driftline.baseline.table import Table, arrow_column, arrow_table, of_vectors, pyarrow, read_pieces, told
 from driftline.errors import BaselineError
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from driftline.columns import Column
 
 BATCH_ROWS = 1 << 16
+VECTOR_ROWS = 1 << 10
+"""The same of columns with vectors among them, each as long as a thousand columns."""
 CSV_BYTES = 128 << 20
 """CSV of more is read in batches, three times: for its types, for its bins, for its counts."""
 _PACKED = {".gz", ".bz2", ".zst", ".lz4", ".br"}
@@ -92,7 +94,17 @@ class Files:
             return arrow_column(read.column("column"))
 
         titles, said = told(self._source.schema)
-        return Table(titles, self._rows, column, said)
+        pieces = {name: read_pieces(self.batches, name) for name in self.vectors}
+        return Table(titles, self._rows, column, said, frozenset(pieces), pieces)
+
+    @property
+    def vectors(self) -> list[str]:
+        """The names of the columns that hold a vector a row; CSV has none."""
+        return [] if self.is_csv else of_vectors(self._source.schema)
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[Table]:
+        """Give the rows as :meth:`batches` does, as tables of ours."""
+        return map(arrow_table, self.batches(columns))
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """Give the rows in their order as Arrow tables of bounded size, of these *columns* or of all."""
@@ -113,7 +125,7 @@ class Files:
             )
         found = self._source.scanner(
             columns=None if columns is None else list(columns),
-            batch_size=BATCH_ROWS,
+            batch_size=BATCH_ROWS if set(self.vectors).isdisjoint(columns or self.names) else VECTOR_ROWS,
             batch_readahead=1,
             fragment_readahead=1,
             use_threads=False,  # threads would read on while a batch is counted, and hold what they read

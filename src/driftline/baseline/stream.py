@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from driftline.baseline.files import Files
-from driftline.baseline.table import Table, arrow_table, open_table, pyarrow
+from driftline.baseline.table import Table, arrow_table, open_table, pyarrow, read_pieces
+from driftline.baseline.vectors import measured, measuring, spread
 from driftline.errors import BaselineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from driftline.embedding import Embedding
 
 EXACT_ROWS = 1 << 20
 """Up to so many rows of files or of batches, every one has its say about the bins."""
@@ -70,8 +73,10 @@ class Parts(NamedTuple):
     read: Callable[[Sequence[str]], Iterator[Table]]
 
 
-def in_parts(data: Any) -> Parts:
+def in_parts(data: Any, embeddings: Mapping[str, Embedding]) -> Parts:
     """Open rows that can be read twice, for their number is told first: in memory or in files.
+
+    In the place of columns of vectors stand the features of *embeddings*.
 
     Raises:
         BaselineError: They cannot be read.
@@ -79,25 +84,25 @@ def in_parts(data: Any) -> Parts:
     if isinstance(data, str | Path):
         files = Files(Path(data))
         if files.is_larger_than(EXACT_ROWS):
-            return Parts(
-                tuple(files.names), files.rows, lambda columns: map(arrow_table, files.batches(columns))
-            )
+            held = {name: e for name, e in embeddings.items() if name in files.names}
+            return Parts(spread(files.names, held), files.rows, measuring(files.tables, held))
         table = files.table()
     else:
         table = open_table(data)
+    table = measured(table, embeddings)
     return Parts(table.names, table.rows, lambda _: iter((table,)))
 
 
-def tables(data: Any, columns: Sequence[str]) -> Iterator[Table]:
+def tables(data: Any, columns: Sequence[str], embeddings: Mapping[str, Embedding]) -> Iterator[Table]:
     """Read *data* once, in parts of bounded size, of the given *columns* where it is larger than memory.
 
     Raises:
         BaselineError: It cannot be read.
     """
     if _is_batches(data):
-        yield from (arrow_table(batch) for batch in _batches(data))
+        yield from (measured(arrow_table(batch), embeddings) for batch in _batches(data))
     else:
-        yield from in_parts(data).read(columns)
+        yield from in_parts(data, embeddings).read(columns)
 
 
 def _is_batches(data: Any) -> bool:
@@ -112,13 +117,22 @@ def _of_files(files: Files) -> Rows:
     else:  # one of each stretch of rows, however they are sorted; always the same
         within = np.random.default_rng(0).random(SAMPLE_ROWS)
         places = np.unique(((np.arange(SAMPLE_ROWS) + within) * (files.rows / SAMPLE_ROWS)).astype(np.int64))
-    kept, start = [], 0
-    for batch in files.batches():
-        first, last = np.searchsorted(places, (start, start + batch.num_rows))
-        kept.append(batch.take(places[first:last] - start))
-        start += batch.num_rows
-    sample = arrow_table(pyarrow("a file").concat_tables(kept))
-    return Rows(sample, lambda columns: map(arrow_table, files.batches(columns)), len(places) / files.rows)
+
+    def chosen(columns: Sequence[str]) -> Iterator[Any]:
+        start = 0
+        for batch in files.batches(columns):
+            first, last = np.searchsorted(places, (start, start + batch.num_rows))
+            yield batch.take(places[first:last] - start)
+            start += batch.num_rows
+
+    plain = [name for name in files.names if name not in files.vectors]
+    sample = arrow_table(pyarrow("a file").concat_tables(chosen(plain)))
+    # vectors are read again each time they are measured: those of a sample are too many to keep
+    pieces = {name: read_pieces(chosen, name) for name in files.vectors}
+    sample = sample._replace(
+        names=tuple(files.names), rows=len(places), vectors=frozenset(pieces), pieces=pieces
+    )
+    return Rows(sample, files.tables, len(places) / files.rows)
 
 
 def _of_batches(data: Iterable[Any], folder: Path) -> Rows:

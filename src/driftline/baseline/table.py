@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from driftline.baseline.kinds import Unfit
-from driftline.columns import Coded, of
+from driftline.columns import Coded, is_missing, of
 from driftline.errors import BaselineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from driftline.columns import Column
+
+
+_PIECE = 8192
+"""How many vectors of Arrow's are read at a time."""
 
 
 class Table(NamedTuple):
@@ -28,12 +32,17 @@ class Table(NamedTuple):
         rows: How many rows there are.
         column: Reads one; raises Unfit where it holds neither numbers nor text.
         categorical: Those that the data itself says are categories.
+        vectors: Those that hold a vector or a list a row.
+        pieces: Of these, and of others that may: reads them again and again, piece by piece, each an array of
+            vectors or a sequence of objects.
     """
 
     names: tuple[str, ...]
     rows: int
     column: Callable[[str], Column]
     categorical: frozenset[str] = frozenset()
+    vectors: frozenset[str] = frozenset()
+    pieces: Mapping[str, Callable[[], Iterable[Any]]] = {}
 
 
 def open_table(data: Any) -> Table:
@@ -82,21 +91,32 @@ def _mapping(data: Mapping[Any, Any]) -> Table:
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{name} {size}" for name, size in list(sizes.items())[:10])
         raise BaselineError(f"the columns are of different lengths: {shown}")
-    return Table(tuple(map(str, data)), max(sizes.values(), default=0), lambda name: _column(held[name]))
+    return Table(
+        tuple(map(str, data)),
+        max(sizes.values(), default=0),
+        lambda name: _column(held[name]),
+        vectors=frozenset(name for name, values in held.items() if _holds_vectors(values)),
+        pieces={name: _pieces(values) for name, values in held.items() if not isinstance(values, Coded)},
+    )
 
 
 def _frame(frame: Any) -> Table:
     titles = tuple(map(str, frame.columns))
     place = {name: number for number, name in enumerate(titles)}
     said = frozenset(name for name, kind in zip(titles, frame.dtypes, strict=True) if str(kind) == "category")
-    return Table(titles, len(frame), lambda name: _series(frame.iloc[:, place[name]]), said)
+    columns = {name: frame.iloc[:, at] for name, at in place.items()}
+    vectors = frozenset(name for name, column in columns.items() if _holds_vectors(column))
+    pieces = {name: _pieces(column) for name, column in columns.items()}
+    return Table(titles, len(frame), lambda name: _series(columns[name]), said, vectors, pieces)
 
 
 def arrow_table(table: Any) -> Table:
     """Return the columns of an Arrow table."""
     place = {name: number for number, name in enumerate(table.schema.names)}
     titles, said = told(table.schema)
-    return Table(titles, table.num_rows, lambda name: arrow_column(table.column(place[name])), said)
+    pieces = {name: _pieces(table.column(place[name])) for name in of_vectors(table.schema)}
+    columns = lambda name: arrow_column(table.column(place[name]))  # noqa: E731 - what a table is made of
+    return Table(titles, table.num_rows, columns, said, frozenset(pieces), pieces)
 
 
 def told(schema: Any) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -104,6 +124,46 @@ def told(schema: Any) -> tuple[tuple[str, ...], frozenset[str]]:
     pa = pyarrow("a file")
     titles = tuple(name for name in schema.names if not name.startswith("__index_level_"))
     return titles, frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
+
+
+def of_vectors(schema: Any) -> list[str]:
+    """Return the names of the columns that hold lists of numbers."""
+    return [field.name for field in schema if _is_list_of_numbers(field.type)]
+
+
+def _is_list_of_numbers(kind: Any) -> bool:
+    kinds = pyarrow("Arrow's columns").types
+    if not (kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)):
+        return False
+    item = kind.value_type
+    return bool(kinds.is_integer(item) or kinds.is_floating(item) or kinds.is_boolean(item))
+
+
+def _holds_vectors(values: Any) -> bool:
+    """Tell whether a column's first value that is not missing is one vector or list, of whatever."""
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return values.shape[1] > 1 and values.dtype.kind in "fiub"
+    if _is_from("pyarrow", values):
+        return _is_list_of_numbers(values.type)
+    if isinstance(values, Coded) or getattr(getattr(values, "dtype", None), "kind", "O") != "O":
+        return False
+    first = next((item for item in values if not is_missing(item)), None)
+    return isinstance(first, list | tuple | np.ndarray) and np.ndim(first) > 0
+
+
+def read_pieces(batches: Callable[[Sequence[str]], Iterable[Any]], name: str) -> Callable[[], Iterable[Any]]:
+    """Return what reads a column of vectors, batch by batch of Arrow's."""
+    return lambda: (batch.column(0).to_numpy(zero_copy_only=False) for batch in batches([name]))
+
+
+def _pieces(values: Any) -> Callable[[], Iterable[Any]]:
+    """Return what reads a column of vectors; those of Arrow are views of its memory."""
+    if _is_from("pyarrow", values):
+        return lambda: (
+            values.slice(start, _PIECE).to_numpy(zero_copy_only=False)
+            for start in range(0, len(values), _PIECE)
+        )
+    return lambda: [values.to_numpy() if _is_from("pandas", values) else values]
 
 
 def _is_from(package: str, value: Any) -> bool:

@@ -266,6 +266,8 @@ def _show(arguments: argparse.Namespace) -> int:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print(_printable("  ".join(map(str.ljust, row, widths)).rstrip()))
+    for name, embedding in baseline.embeddings.items():
+        print(_printable(f"{name}: vectors of {embedding.dimensions} dimensions, measured from their mean"))
     for name, reason in baseline.skipped.items():
         print(_printable(f"skipped {name}: {reason}"))
     return 0

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from driftline import names
-from driftline.columns import Coded
-from driftline.instrumentation.parts import columns, unnamed
+from driftline.columns import Coded, is_missing
+from driftline.instrumentation.parts import columns, not_sent, unnamed
 from driftline.instrumentation.problems import problem, remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from driftline.columns import Column
     from driftline.instrumentation.buffer import Entry
@@ -100,8 +102,17 @@ def _sendable(features: dict[str, Column]) -> dict[str, Column]:
                 f"feature {name[:64]!r} is not sent; a name has 1 to {names.MAX_NAME_BYTES} bytes and no @ before",
             )
             continue
+        if not isinstance(column, Coded) and column.dtype.hasobject and _holds_lists(column):
+            not_sent(name)
+            continue
         kept[name] = column
     return kept
+
+
+def _holds_lists(column: NDArray[Any]) -> bool:
+    """Tell whether the first value that is there is no single value, but a vector, a list or a dictionary."""
+    first = next((item for item in column.tolist() if not is_missing(item)), None)
+    return isinstance(first, (list, tuple, dict, np.ndarray))
 
 
 def row_bytes(table: dict[str, Column]) -> int:

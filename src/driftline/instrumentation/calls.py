@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from types import TracebackType
 
-    from driftline.instrumentation.embedding import Embedding
     from driftline.instrumentation.recorder import Recorder
 
 
@@ -47,7 +46,6 @@ class Watch:
         method: Reads them.
         owner: Knows the features' names and the classes; None where the model itself does.
         model: Whose method it is; None where the model is the first argument.
-        embedding: Measures features that are vectors.
         task: The recorder's.
         classes: The owner's.
     """
@@ -56,7 +54,6 @@ class Watch:
     method: Method
     owner: Any = None
     model: Any = None
-    embedding: Embedding | None = None
     task: str | None = field(init=False)
     classes: Sequence[Any] | None = field(init=False)
 
@@ -74,8 +71,6 @@ class Watch:
         """Return the call to record; None where it serves nobody."""
         try:
             features = self.method.features(asked)
-            if self.embedding is not None and features is not NOBODY:
-                features = self.embedding.read(features)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
             problem("features", f"features of {self.recorder.key[0]} are not sent", error)
             features = Unread()
@@ -100,12 +95,7 @@ def recorded(function: Callable[..., Any], watch: Watching) -> Callable[..., Any
         return _generator(function, watch)
     if inspect.iscoroutinefunction(kind):
         return _coroutine(function, watch)
-    if (
-        isinstance(watch, Watch)
-        and watch.method is CALLED
-        and watch.model is not None
-        and watch.embedding is None
-    ):
+    if isinstance(watch, Watch) and watch.method is CALLED and watch.model is not None:
         return _plain(function, watch)
 
     @functools.wraps(function)

@@ -75,7 +75,7 @@ def read_features(features: Any, columns: tuple[str, ...] | None = None) -> Part
         return Records(_names(columns, 1), [(features,)])
     if isinstance(features, Matrix):  # a framework's own table
         return features
-    foreign = _TABLES.get(_library(features))
+    foreign = _TABLES.get(library(features))
     if foreign is not None and (found := foreign(features, columns)) is not None:
         return found
     return _array(as_array(features), columns)
@@ -93,30 +93,29 @@ def _dictionary(features: dict[Any, Any], columns: tuple[str, ...] | None) -> Pa
         first, dict
     ):  # a model of one input, such as ONNX's, by its name
         return read_features(first, columns)
-    sources = [_as_column(value) for value in features.values()]
-    rows = set(map(len, sources))
+    return _columns({str(name): _as_column(value) for name, value in features.items()})
+
+
+def _columns(sources: dict[str, Any]) -> Columns:
+    rows = set(map(len, sources.values()))
     if len(rows) != 1:
         raise Unreadable("columns of different lengths are no table")
-    return Columns(tuple(map(str, features)), sources, rows.pop(), _copied)
+    return Columns(tuple(sources), list(sources.values()), rows.pop(), _copied)
 
 
 def _as_column(value: Any) -> Any:
     """Return *value* if it is a column, or a view of it as one."""
-    if _is_column(value) or _library(value) in _READERS:
+    if _is_column(value) or library(value) in _READERS:
         return value
-    if not isinstance(value, (*SCALARS, dict)):
-        array = as_array(value)
-        if array.ndim == 1:
-            return array
+    if not isinstance(value, (*SCALARS, dict)) and (array := as_array(value)).ndim:
+        return array
     raise Unreadable("a dictionary whose values are neither all columns nor all one row's is not understood")
 
 
 def _array(features: NDArray[Any], columns: tuple[str, ...] | None) -> Part:
     if features.dtype.names:
         flat = features.reshape(-1)
-        return Columns(
-            features.dtype.names, [flat[name] for name in features.dtype.names], len(flat), _copied
-        )
+        return _columns({name: flat[name] for name in features.dtype.names})
     if features.ndim == 1 and features.dtype.kind in "OUST":
         features = features[:, np.newaxis]
     elif features.ndim < 2:
@@ -203,7 +202,7 @@ def _single(name: str, values: Any) -> Part:
         if values.ndim == 0 or values.size == len(values):
             return Matrix((name,), values.reshape(-1, 1))
         raise Unreadable(f"an array of shape {values.shape} is not one value a row")
-    if _library(values) in _READERS and hasattr(values, "__len__"):
+    if library(values) in _READERS and hasattr(values, "__len__"):
         return Columns((name,), [_only_column(values)], len(values), _copied)
     if _is_column(values) and not (len(values) and _is_column(next(iter(values)))):
         return Table({name: values})
@@ -215,7 +214,8 @@ def _single(name: str, values: Any) -> Part:
 # --- other libraries --------------------------------------------------------------------------
 
 
-def _library(value: Any) -> str:
+def library(value: Any) -> str:
+    """Return the name of the library that *value* is of."""
     module: str = type(value).__module__
     return module.partition(".")[0]
 
@@ -273,7 +273,7 @@ _READERS: dict[str, Callable[[Any, Kept], Column]] = {"polars": _polars_column, 
 
 
 def _copied(column: Any, kept: Kept) -> Column:
-    read = _READERS.get(_library(column))
+    read = _READERS.get(library(column))
     if read is not None:
         return read(column, kept)
     if is_series(column):
@@ -301,7 +301,7 @@ def _only_column(values: Any) -> Any:
 
 
 def _is_tensor(value: Any) -> bool:
-    return hasattr(value, "__dlpack__") or _library(value) == "tensorflow"
+    return hasattr(value, "__dlpack__") or library(value) == "tensorflow"
 
 
 def as_array(value: Any) -> NDArray[Any]:
@@ -350,6 +350,6 @@ def _is_column(value: Any) -> bool:
 
 
 def _is_frame(value: Any) -> bool:
-    return _library(value) not in _ELSEWHERE and all(
+    return library(value) not in _ELSEWHERE and all(
         hasattr(value, name) for name in ("iloc", "columns", "dtypes")
     )

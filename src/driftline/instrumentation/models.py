@@ -20,9 +20,9 @@ from driftline.instrumentation.recorder import Known, Recorder, recorder_for
 from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from driftline.instrumentation.embedding import Embedding
+    from driftline.embedding import Embedding
 
 M = TypeVar("M")
 
@@ -37,7 +37,7 @@ def instrument(
     task: str | None = None,
     feature_names: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
-    embedding: Embedding | None = None,
+    embedding: Embedding | Iterable[Embedding] | None = None,
     allow: Collection[str] | None = None,
     ignore: Collection[str] = (),
     hashed: Collection[str] = (),
@@ -63,7 +63,8 @@ def instrument(
         task: classification, regression, ranking, forecasting or generation; many models know their own.
         feature_names: Names for the columns of arrays and tensors, which have none.
         classes: Names for scores, in their order, where the model does not know its classes.
-        embedding: What is watched of features that are vectors, in the place of a feature a dimension.
+        embedding: What is watched of features that are vectors, in the place of a feature a dimension: of a column of
+            the embedding's name, or of all of them. The embeddings of ``baseline`` need not be given.
         allow: Features that may leave the process, as names or patterns such as ``"amount_*"``; None for all.
         ignore: Features that may not.
         hashed: Features that may as a hash only.
@@ -88,13 +89,13 @@ def instrument(
             raise ConfigurationError(f"{argument}: {given!r} is one text; pass a list of names")
     reading = _reading(plain(cast("Proxy", model)) if issubclass(type(model), Proxy) else model)
     policy = Policy.load(allow=allow, deny=ignore, hashed=hashed)
-    recorder = recorder_for(name, version, task=task or reading.task, policy=policy, settings=settings)
+    recorder = recorder_for(
+        name, version, task=task or reading.task, policy=policy, embedding=embedding, settings=settings
+    )
     if recorder is None:
         return model
     model = uninstrument(model)
-    watches = watches_of(
-        model, reading, recorder, feature_names=feature_names, classes=classes, embedding=embedding
-    )
+    watches = watches_of(model, reading, recorder, feature_names=feature_names, classes=classes)
     return cast("M", _watched(model, recorder, watches, reading.trains))
 
 
@@ -115,7 +116,6 @@ def watches_of(
     *,
     feature_names: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
-    embedding: Embedding | None = None,
 ) -> dict[str, Watch]:
     """Return how the calls of each method that serves are recorded."""
     owner = None
@@ -124,9 +124,7 @@ def watches_of(
             _first(feature_names, reading.columns, getattr(model, "feature_names_in_", None)),
             _first(classes, reading.classes, getattr(model, "classes_", None)),
         )
-    return {
-        method: Watch(recorder, read, owner, embedding=embedding) for method, read in reading.serves.items()
-    }
+    return {method: Watch(recorder, read, owner) for method, read in reading.serves.items()}
 
 
 def _first(*names: Sequence[Any] | None) -> Sequence[Any] | None:

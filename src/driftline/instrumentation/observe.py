@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
+from driftline.embedding import Embedding
 from driftline.instrumentation.calls import Watch, recorded
 from driftline.instrumentation.frameworks.reading import CALLED
 from driftline.instrumentation.policy import Policy, patterns
@@ -14,7 +15,7 @@ from driftline.instrumentation.said import Said
 from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from types import TracebackType
 
 
@@ -68,6 +69,7 @@ def observe(
     sample_rate: float | None = None,
     feature_names: Sequence[str] | None = None,
     classes: Sequence[Any] | None = None,
+    embedding: Embedding | Iterable[Embedding] | None = None,
     allow: Collection[str] | None = None,
     ignore: Collection[str] = (),
     hashed: Collection[str] = (),
@@ -102,6 +104,7 @@ def observe(
         sample_rate: The share of rows to send, else ``DRIFTLINE_SAMPLE_RATE``, else all; all are counted.
         feature_names: Names for what has none.
         classes: Names for scores, in their order.
+        embedding: What is watched of features that are vectors; those of ``baseline`` need not be given.
         allow: Features that may leave the process, as names or patterns such as ``"amount_*"``; None for all.
         ignore: Features that may not.
         hashed: Features that may as a hash only.
@@ -120,6 +123,7 @@ def observe(
             patterns("hashed", hashed),
             baseline,
             endpoint,
+            embedding if embedding is None or isinstance(embedding, Embedding) else tuple(embedding),
         )
         owner = None if feature_names is None and classes is None else _known(feature_names, classes)
     except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
@@ -144,10 +148,11 @@ def _observer(
     hashed: tuple[str, ...],
     baseline: str | None,
     endpoint: str | None,
+    embedding: Embedding | tuple[Embedding, ...] | None,
 ) -> Recorder | None:
     settings = Settings.load(endpoint=endpoint, sample_rate=sample_rate, baseline=baseline)
     policy = Policy.load(allow=allow, deny=ignore, hashed=hashed)
-    return recorder_for(name, version, task=task, policy=policy, settings=settings)
+    return recorder_for(name, version, task=task, policy=policy, embedding=embedding, settings=settings)
 
 
 def _known(feature_names: Sequence[str] | None, classes: Sequence[Any] | None) -> Known:

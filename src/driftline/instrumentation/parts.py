@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from driftline.columns import Coded, Column, of
+from driftline.instrumentation.problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -31,6 +32,16 @@ OBJECT_BYTES = 40  # a pointer and a small Python object, such as a float
 
 class Unreadable(Exception):
     """A value that is not sent, and why; the call is recorded without it."""
+
+
+def not_sent(name: str) -> None:
+    """Say and count that a column has not one value a row."""
+    problem(
+        "features",
+        f"column {name[:64]!r} holds vectors, lists or dictionaries and is not sent; of vectors the norm and the "
+        "distance are, with embedding= or a baseline of data that has the column",
+        of=name,
+    )
 
 
 class Part(Protocol):
@@ -316,6 +327,10 @@ class Columns:
     def row_bytes(self) -> int:
         return OBJECT_BYTES * len(self.names)
 
+    def source(self, name: str) -> Any:
+        """Return the caller's own column *name*."""
+        return self._sources[self.names.index(name)]
+
     def only(self, wanted: Wanted) -> Columns:
         pairs = [pair for pair in zip(self.names, self._sources, strict=True) if wanted(pair[0])]
         return Columns(
@@ -323,9 +338,13 @@ class Columns:
         )
 
     def own(self, kept: Kept) -> None:
-        self.columns = named(
-            (name, self._read(source, kept)) for name, source in zip(self.names, self._sources, strict=True)
-        )
+        flat = []
+        for name, source in zip(self.names, self._sources, strict=True):
+            if getattr(source, "ndim", 1) > 1:
+                not_sent(name)
+            else:
+                flat.append((name, source))
+        self.columns = named((name, self._read(source, kept)) for name, source in flat)
         self._sources = ()
 
     def layout(self) -> Hashable:

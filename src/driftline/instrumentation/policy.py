@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from glob import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ from driftline.instrumentation.parts import Columns, Part, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from driftline.embedding import Embedding
 
 HASH_BYTES = 8
 
@@ -75,6 +78,11 @@ class Policy:
     def secret(self, name: str) -> bool:
         """Tell whether a feature may leave as a hash only."""
         return self._may(name) and _matches(name, self.hashed)
+
+    def of_embeddings(self, embeddings: Iterable[Embedding]) -> Policy:
+        """Return this with nothing leaving of embeddings whose column may not, or as a hash only: a norm is none."""
+        barred = (e for e in embeddings if _matches(e.name, (*self.denied, *self.hashed)))
+        return replace(self, denied=(*self.denied, *(escape(name) for e in barred for name in e.features)))
 
     def _may(self, name: str) -> bool:
         return all(_matches(name, group) for group in self.allowed) and not _matches(name, self.denied)

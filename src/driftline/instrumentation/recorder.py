@@ -15,6 +15,7 @@ from opentelemetry import context, trace
 from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode
 
 from driftline import names
+from driftline.embedding import Embedding
 from driftline.errors import ConfigurationError
 from driftline.instrumentation import bins
 from driftline.instrumentation.buffer import Entry, Model
@@ -24,9 +25,10 @@ from driftline.instrumentation.parts import Part, Scalars, Unreadable
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.problems import problem
 from driftline.instrumentation.process import outlet
+from driftline.instrumentation.vectors import Embeddings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -67,6 +69,7 @@ class Recorder:
         task: str | None = None,
         policy: Policy = EVERYTHING,
         baseline: Baseline | None = None,
+        embeddings: Iterable[Embedding] = (),
         settings: Settings,
     ) -> None:
         faults = [
@@ -82,9 +85,12 @@ class Recorder:
         self.key = name, version
         self.model = Model(self.key, task, baseline)
         self.said: Said | None = None
+        self.embeddings = Embeddings.of(embeddings, baseline)
+        if self.embeddings is not None:
+            policy = policy.of_embeddings(self.embeddings.by_name.values())
         self.policy = policy if policy.limits else None
         self.sample_rate = settings.sample_rate
-        self.simple = self.policy is None and self.sample_rate == 1
+        self.simple = self.policy is None and self.embeddings is None and self.sample_rate == 1
         self.outlet = outlet(replace(settings, sample_rate=1.0, baseline=None))  # one way out for all models
         self.tracer = trace.get_tracer(names.SCOPE)
         self.span_name = f"predict {name}"
@@ -132,7 +138,13 @@ class Recorder:
 
 
 def recorder_for(
-    name: str, version: str, *, settings: Settings, task: str | None = None, policy: Policy = EVERYTHING
+    name: str,
+    version: str,
+    *,
+    settings: Settings,
+    task: str | None = None,
+    policy: Policy = EVERYTHING,
+    embedding: Embedding | Iterable[Embedding] | None = None,
 ) -> Recorder | None:
     """Return a recorder; None where driftline is off, or the environment's baseline cannot be used.
 
@@ -152,7 +164,14 @@ def recorder_for(
                 raise
             problem("settings", f"DRIFTLINE_BASELINE: {error}; nothing of {name} is recorded", of=name)
             return None
-    return Recorder(name, version, task=task, policy=policy, baseline=baseline, settings=settings)
+    embeddings = (embedding,) if isinstance(embedding, Embedding) else tuple(embedding or ())
+    if not all(isinstance(one, Embedding) for one in embeddings):
+        raise ConfigurationError(
+            f"embedding: {embedding!r} is none; pass driftline.Embedding, or several of them"
+        )
+    return Recorder(
+        name, version, task=task, policy=policy, baseline=baseline, embeddings=embeddings, settings=settings
+    )
 
 
 class Call:
@@ -294,7 +313,8 @@ class Call:
         self._part = self._secret = self._form = self._kept = self._sender = None
         try:
             columns = None if owner is None else recorder.columns(owner)
-            part = read_features(self.features, columns)
+            reads = read_features if recorder.embeddings is None else recorder.embeddings.read
+            part = reads(self.features, columns)
             if recorder.simple and self.said is None:
                 self._form = form_of(self.features, part, columns)
             if recorder.policy is not None:
