@@ -10,6 +10,7 @@ import built
 import driftline
 import tested_with
 from driftline.cli import binaries
+from driftline.instrumentation import problems
 from otlp_receiver import Receiver
 
 with contextlib.suppress(ImportError):  # the frameworks' environments have none
@@ -73,6 +74,24 @@ def certificates(tmp_path_factory):
     from certificates import Certificates  # the frameworks' environments have no cryptography
 
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def zero_code(receiver, monkeypatch):
+    """Return what does in this process as ``opentelemetry-instrument`` does, until the test is over."""
+    from driftline.instrumentation.instrumentor import DriftlineInstrumentor
+
+    monkeypatch.setattr(problems, "_logged", set())
+    instrumentor = DriftlineInstrumentor()
+
+    def begin(**environ):
+        for name, value in {"DRIFTLINE_ENDPOINT": receiver.endpoint, **environ}.items():
+            monkeypatch.setenv(name, value)
+        instrumentor.instrument()
+
+    yield begin
+    if instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.uninstrument()
 
 
 @pytest.hookimpl(tryfirst=True)

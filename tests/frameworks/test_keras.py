@@ -24,9 +24,22 @@ def watched(model, receiver):
     return driftline.instrument(model, name="m", version="1", endpoint=receiver.endpoint)
 
 
-def test_training_serves_nobody(receiver, model):
+@pytest.fixture(params=["by hand", "by the name of its class"])
+def recorded(request, receiver, zero_code):
+    """Return what has the calls of a Sequential recorded."""
+
+    def record(model):
+        if request.param == "by hand":
+            return watched(model, receiver)
+        zero_code(DRIFTLINE_MODELS="Sequential=m")
+        return model
+
+    return record
+
+
+def test_training_serves_nobody(receiver, model, recorded):
     """fit, evaluate and calls in training record nothing."""
-    watched(model, receiver)
+    recorded(model)
     model.fit(ROWS, ROWS[:, 0], verbose=0)
     model.evaluate(ROWS, ROWS[:, 0], verbose=0)
     model.train_on_batch(ROWS, ROWS[:, 0])
@@ -37,10 +50,10 @@ def test_training_serves_nobody(receiver, model):
     assert receiver.rows() == 1
 
 
-def test_graphs_are_drawn_of_the_plain_model(receiver, model):
+def test_graphs_are_drawn_of_the_plain_model(receiver, model, recorded):
     """In another model and in a tf.function an instrumented model is a layer as before, and nobody's call."""
     expected = model(ROWS).numpy()
-    watched(model, receiver)
+    recorded(model)
     inputs = keras.Input((2,))
     outer = keras.Model(inputs, model(inputs))
     drawn = tf.function(model)

@@ -25,6 +25,19 @@ def watched(model, receiver, **more):
     return driftline.instrument(model, name="m", version="1", endpoint=receiver.endpoint, **more)
 
 
+@pytest.fixture(params=["by hand", "by the name of its class"])
+def recorded(request, receiver, zero_code):
+    """Return what has the calls of a Sequential recorded."""
+
+    def record(model):
+        if request.param == "by hand":
+            return watched(model, receiver)
+        zero_code(DRIFTLINE_MODELS="Sequential=m, Linear=n")
+        return model
+
+    return record
+
+
 class Operations(TorchDispatchMode):
     """The operations that torch runs."""
 
@@ -112,21 +125,20 @@ def test_saved_and_loaded(receiver, model):
     assert receiver.rows() == 0
 
 
+GRAPHS = {
+    "script": torch.jit.script,
+    "trace": lambda model: torch.jit.trace(model, ROWS, check_trace=False),  # the check calls the model
+    "compile": lambda model: torch.compile(model, backend="eager", fullgraph=True),
+    "export": lambda model: torch.export.export(model, (ROWS,)).module(),
+}
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
-@pytest.mark.parametrize(
-    "graph",
-    [
-        torch.jit.script,
-        lambda model: torch.jit.trace(model, ROWS, check_trace=False),  # the check calls the model
-        lambda model: torch.compile(model, backend="eager", fullgraph=True),
-        lambda model: torch.export.export(model, (ROWS,)).module(),
-    ],
-    ids=["script", "trace", "compile", "export"],
-)
-def test_graphs_are_drawn_of_the_plain_model(receiver, model, graph):
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+def test_graphs_are_drawn_of_the_plain_model(receiver, model, graph, recorded):
     """An instrumented module is scripted, traced, compiled and exported as before; what comes of it is plain."""
     expected = model(ROWS)
-    made = graph(watched(model, receiver))
+    made = graph(recorded(model))
     assert torch.equal(made(ROWS), expected)
     assert driftline.flush()
     assert receiver.rows() == 0
@@ -184,3 +196,69 @@ def test_a_method_of_a_module(receiver):
     assert driftline.flush()
     assert receiver.values("@prediction") == found.tolist()
     assert receiver.rows() == 4
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(2, 1)
+
+    def forward(self, rows):
+        return self.inner(rows)
+
+
+def test_modules_have_no_common_name(receiver, zero_code, caplog):
+    """Where no class is named no module is touched: of hundreds in a process few are models. The log says so, once."""
+    before = dict(vars(torch.nn.Module))
+    zero_code(DRIFTLINE_MODEL_NAME="m")
+    assert dict(vars(torch.nn.Module)) == before
+    Net().eval()(ROWS)
+    assert driftline.flush()
+    assert receiver.rows() == 0
+    assert caplog.text.count("DRIFTLINE_MODELS, such as Net=fraud@2.3.1") == 1
+
+
+def test_only_named_modules_are_touched(receiver, zero_code):
+    """A module inside a named one, or beside it, pays nothing; it is of a class that nobody named."""
+    zero_code(DRIFTLINE_MODELS="Net=m")
+    plain = torch.nn.Module.__call__
+    assert torch.nn.Linear.__call__ is torch.nn.MSELoss.__call__ is plain is not Net.__call__
+    net = Net().eval()
+    net(ROWS)
+    net.inner(ROWS)
+    assert driftline.flush()
+    assert receiver.rows() == 4
+
+
+def test_a_module_that_is_trained_here(receiver, zero_code, caplog):
+    """Neither its training nor its validation is recorded, which is said once; a module that only serves is."""
+    zero_code(DRIFTLINE_MODELS="Net=m")
+    net, other = Net(), Net().eval()
+    optimizer = torch.optim.SGD(net.parameters())
+    for _ in range(2):
+        net.train()
+        (net(ROWS) ** 2).mean().backward()
+        optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            net(ROWS)
+    other(ROWS[:1])
+    assert driftline.flush()
+    assert receiver.rows() == 1
+    assert caplog.text.count("a model that is trained in this process is not recorded") == 1
+    driftline.instrument(net, name="by hand", version="1")(ROWS[:3])
+    assert driftline.flush()
+    assert (receiver.rows("by hand"), receiver.rows()) == (3, 4)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_scripts_and_compiled_modules_by_name(receiver, zero_code, model):
+    """What is loaded from a file or compiled goes by the name of torch's own class."""
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.script(model), file)
+    file.seek(0)
+    zero_code(DRIFTLINE_MODELS="RecursiveScriptModule=loaded, OptimizedModule=compiled, Sequential=inside")
+    torch.jit.load(file)(ROWS)
+    torch.compile(model, backend="eager")(ROWS[:2])
+    assert driftline.flush()
+    assert (receiver.rows("loaded"), receiver.rows("compiled"), receiver.rows()) == (4, 2, 6)

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 import driftline
-from driftline.instrumentation import problems
 from driftline.instrumentation.frameworks import FRAMEWORKS
 from driftline.instrumentation.instrumentor import DriftlineInstrumentor
 from driftline.instrumentation.models import reading_of
-from frameworks.subjects import INSTALLED, ROWS, SUBJECTS, same
+from frameworks.subjects import INSTALLED, ROWS, SUBJECTS, X, Y, same
 from otlp_receiver import Receiver
 
 ROOT = Path(__file__).parents[2]
@@ -29,21 +28,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning"),
     pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning"),
 ]
-
-
-@pytest.fixture
-def zero_code(receiver, monkeypatch):
-    """Return what does in this process as ``opentelemetry-instrument`` does, until the test is over."""
-    monkeypatch.setattr(problems, "_logged", set())
-
-    def begin(**environ):
-        for name, value in {"DRIFTLINE_ENDPOINT": receiver.endpoint, **environ}.items():
-            monkeypatch.setenv(name, value)
-        DriftlineInstrumentor().instrument()
-
-    yield begin
-    if DriftlineInstrumentor().is_instrumented_by_opentelemetry:
-        DriftlineInstrumentor().uninstrument()
 
 
 def root(framework):
@@ -103,6 +87,42 @@ def test_nothing_is_left(zero_code):
     assert all(dict(vars(kind)) != was for kind, was in zip(kinds, before, strict=True) if kind in roots)
     DriftlineInstrumentor().uninstrument()
     assert [dict(vars(kind)) for kind in kinds] == before
+
+
+def metric_of_xgboost(true, predicted):
+    return float(np.abs(true - predicted).mean())
+
+
+def metric_of_lightgbm(true, predicted):
+    return "error", metric_of_xgboost(true, predicted), False
+
+
+def boosted(package):
+    """Return a regressor of *package* by its estimator, its Booster and what that is called with."""
+    module = importlib.import_module(package)
+    x = X.astype(np.float32)
+    if package == "xgboost":
+        model = module.XGBRegressor(n_estimators=3, early_stopping_rounds=2, eval_metric=metric_of_xgboost)
+        model.fit(x, Y, eval_set=[(x, Y)], verbose=False)
+        return model, model.get_booster(), module.DMatrix(x)
+    model = module.LGBMRegressor(n_estimators=3, verbose=-1)
+    model.fit(x, Y, eval_metric=metric_of_lightgbm)
+    return model, model.booster_, x
+
+
+@pytest.mark.parametrize("package", sorted({"xgboost", "lightgbm"} & {*INSTALLED}))
+def test_an_estimator_and_its_booster(package, receiver, zero_code):
+    """Named apart, a call of the estimator is no call of the Booster that it asks; nor is their training."""
+    zero_code(DRIFTLINE_MODELS=f"BaseEstimator=estimator, {package}.Booster=booster")
+    model, booster, rows = boosted(package)
+    assert driftline.flush()
+    assert receiver.rows() == 0
+    model.predict(X)
+    assert driftline.flush()
+    assert (receiver.rows("estimator"), receiver.rows("booster")) == (ROWS, 0)
+    booster.predict(rows)
+    assert driftline.flush()
+    assert (receiver.rows("estimator"), receiver.rows("booster")) == (ROWS, ROWS)
 
 
 SERVICE = """

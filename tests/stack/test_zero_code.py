@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from driftline.instrumentation import problems
-from driftline.instrumentation.instrumentor import DriftlineInstrumentor
 from otlp_receiver import Receiver
 
 SERVICE = """
@@ -93,43 +91,6 @@ def test_without_a_name(plainly):
         said, warned = run(receiver.endpoint, INSTRUMENT)
         assert (said, receiver.rows()) == (plainly, 0)
     assert "set DRIFTLINE_MODEL_NAME and DRIFTLINE_MODEL_VERSION" in warned
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("DRIFTLINE_TASK", "guess", "task: 'guess' is none of"),
-        ("DRIFTLINE_MODELS", "A=@1", "name: '' must be text"),
-    ],
-)
-def test_a_typing_error(monkeypatch, caplog, name, value, said):
-    """It keeps no other library from being instrumented: what raises here ends OpenTelemetry's round."""
-    from sklearn.base import BaseEstimator
-
-    monkeypatch.setattr(problems, "_logged", set())
-    monkeypatch.setenv("DRIFTLINE_MODEL_NAME", "m")
-    monkeypatch.setenv(name, value)
-    before = dict(vars(BaseEstimator))
-    DriftlineInstrumentor().instrument()
-    DriftlineInstrumentor().uninstrument()
-    assert dict(vars(BaseEstimator)) == before
-    assert f"no model is watched: {said}" in caplog.text
-
-
-def test_uninstrument(monkeypatch):
-    """What was put in the place of methods leaves no trace when it is taken away."""
-    from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
-
-    monkeypatch.setenv("DRIFTLINE_MODEL_NAME", "m")
-    monkeypatch.setenv("DRIFTLINE_ENDPOINT", "http://127.0.0.1:9")
-    kinds = (BaseEstimator, ClassifierMixin, LogisticRegression, Pipeline)
-    before = [dict(vars(kind)) for kind in kinds]
-    DriftlineInstrumentor().instrument()
-    assert dict(vars(LogisticRegression)) != before[2]
-    DriftlineInstrumentor().uninstrument()
-    assert [dict(vars(kind)) for kind in kinds] == before
 
 
 def test_configure():

@@ -25,7 +25,7 @@ from driftline.instrumentation.frameworks.reading import Asked
 from driftline.instrumentation.models import Conditional, reading_of, watches_of
 from driftline.instrumentation.policy import Policy
 from driftline.instrumentation.problems import problem, remark
-from driftline.instrumentation.recorder import Recorder, current_call, recorder_for
+from driftline.instrumentation.recorder import Recorder, Silence, current_call, recorder_for
 from driftline.instrumentation.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 NO_VERSION = "unversioned"
 ANY = "*"
+_OURS = "__driftline_auto__"  # said by what stands in the place of a method
 
 
 class DriftlineInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it is not typed
@@ -85,10 +86,13 @@ class _Named:
     def __init__(self, environ: Mapping[str, str], settings: Settings) -> None:
         self.models: dict[str, tuple[str, str]] = {}
         for pair in environ.get("DRIFTLINE_MODELS", "").split(","):
-            kind, equals, model = pair.strip().partition("=")
+            kind, equals, model = (part.strip() for part in pair.partition("="))
+            name, _, version = model.partition("@")
             if equals:
-                name, _, version = model.partition("@")
                 self.models[kind] = name, version or NO_VERSION
+            elif kind:
+                fault = f"DRIFTLINE_MODELS: {kind!r} names no model, write {kind}=fraud@2.3.1"
+                problem("settings", fault, of=kind)
         if not self.models and (name := environ.get("DRIFTLINE_MODEL_NAME", "")):
             self.models[ANY] = name, environ.get("DRIFTLINE_MODEL_VERSION") or NO_VERSION
         self._task = environ.get("DRIFTLINE_TASK") or None
@@ -176,12 +180,7 @@ class _Patches:
     def end(self) -> None:
         """Put back what was there."""
         self._ended = True
-        for kind, name, original in reversed(self._originals):
-            if original is None:
-                delattr(kind, name)
-            else:
-                setattr(kind, name, original)
-        self._originals.clear()
+        self._put_back(0)
         self._known.clear()
 
     def _init_subclass(self, base: type[Any]) -> Callable[..., None]:
@@ -199,25 +198,39 @@ class _Patches:
     def _patch(self, kind: type[Any]) -> None:
         if self._recorder(kind) is None or "__driftline_plain__" in vars(kind):
             return
-        for name in (*self._framework.serves, *self._framework.trains):
-            original = inspect.getattr_static(kind, name, None)
-            if original is not None and not hasattr(
-                original, "__driftline_auto__"
-            ):  # nor inherited from such
-                self._replace(kind, name, self._stand_in(original, name))
+        before = len(self._originals)
+        try:
+            for name in (*self._framework.serves, *self._framework.trains):
+                original = inspect.getattr_static(kind, name, None)
+                if original is not None and not hasattr(original, _OURS):  # nor inherited from such
+                    self._replace(kind, name, self._stand_in(original, name))
+        except Exception as error:  # noqa: BLE001 - such as of a metaclass that lets nobody set anything
+            self._put_back(before)
+            name = kind.__qualname__
+            problem("auto", f"{name} is left as it is: its models are not recorded", error, of=name)
 
     def _replace(self, kind: type[Any], name: str, replacement: Any) -> None:
-        self._originals.append((kind, name, vars(kind).get(name)))
+        original = vars(kind).get(name)
         setattr(kind, name, replacement)
+        self._originals.append((kind, name, original))
+
+    def _put_back(self, first: int) -> None:
+        """Put back what was there before the *first* replacement that goes, and those after it."""
+        while len(self._originals) > first:
+            kind, name, original = self._originals.pop()
+            if original is None:
+                delattr(kind, name)
+            else:
+                setattr(kind, name, original)
 
     def _stand_in(self, original: Any, name: str) -> Any:
         def watched(method: Callable[..., Any], model: Any = None) -> Callable[..., Any]:
             if name in self._framework.trains:
                 return self._silent(method, model)
-            return recorded(method, _Serving(self, name, model))
+            return recorded(method, _Serving(self, name, self._framework.drawing, model))
 
         found: Any = watched(original) if inspect.isfunction(original) else Conditional(original, watched)
-        found.__driftline_auto__ = True
+        setattr(found, _OURS, True)
         return found
 
     def _silent(self, method: Callable[..., Any], model: Any) -> Callable[..., Any]:
@@ -242,11 +255,11 @@ class _Patches:
     def is_part(self) -> bool:
         """Tell whether a call that begins now is a part of another.
 
-        Where no class is named it is one of any other; else of a model of its framework that is of another
-        kind, as an estimator that asks its Booster.
+        Where no class is named it is one of any other; else of one that trains, or of a model of its framework
+        that is of another kind, as an estimator that asks its Booster.
         """
         outer = current_call()
-        if outer is None or ANY in self._named.models:
+        if outer is None or isinstance(outer, Silence) or ANY in self._named.models:
             return outer is not None
         return not isinstance(outer.owner, self._base) and self._name in frameworks_of(type(outer.owner))
 
@@ -280,6 +293,7 @@ class _Serving:
 
     patches: _Patches
     name: str
+    drawing: Callable[[], bool] | None
     model: Any = None
 
     def asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
@@ -291,7 +305,7 @@ class _Serving:
     def begin(self, asked: Asked) -> Call | None:
         """Return the call to record; None where it serves nobody."""
         try:
-            if self.patches.is_part():
+            if (self.drawing is not None and self.drawing()) or self.patches.is_part():
                 return None
             known = self.patches.known(asked.model)
             watch = known.watches.get(self.name)

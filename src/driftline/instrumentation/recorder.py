@@ -122,7 +122,7 @@ class Recorder:
     @contextmanager
     def silence(self) -> Iterator[None]:
         """Record no call of this model inside: training and scoring serve nobody."""
-        with _Silence(self, None):
+        with Silence(self, None):
             yield
 
     def columns(self, owner: Any) -> tuple[str, ...] | None:
@@ -478,7 +478,7 @@ class Call:
         return part
 
 
-class _Silence(Call):
+class Silence(Call):
     """A call that records nothing and lets no call of its model inside be recorded."""
 
     __slots__ = ()

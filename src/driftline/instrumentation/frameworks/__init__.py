@@ -33,6 +33,7 @@ class Framework(NamedTuple):
         trains: The methods in which no call serves anybody.
         by_name: Whether ``opentelemetry-instrument`` records only models whose class is named: of modules a
             process holds hundreds, and a loss or an image's transformation is one too.
+        drawing: Tells whether a graph is being made, into which whatever else a stand-in does would be drawn.
     """
 
     read: Callable[[Any], Reading]
@@ -40,6 +41,7 @@ class Framework(NamedTuple):
     serves: Collection[str]
     trains: Collection[str] = ()
     by_name: bool = False
+    drawing: Callable[[], bool] | None = None
 
 
 FRAMEWORKS = {
@@ -48,7 +50,9 @@ FRAMEWORKS = {
     "lightgbm": Framework(lightgbm.read, "lightgbm:Booster", lightgbm.SERVES),
     "onnxruntime": Framework(onnxruntime.read, "onnxruntime:InferenceSession", onnxruntime.SERVES),
     "sklearn": Framework(estimator.read, "sklearn.base:BaseEstimator", estimator.SERVES, estimator.TRAINS),
-    "torch": Framework(torch.read, "torch.nn:Module", torch.SERVES, estimator.TRAINS, by_name=True),
+    "torch": Framework(
+        torch.read, "torch.nn:Module", torch.SERVES, estimator.TRAINS, by_name=True, drawing=torch.drawing
+    ),
     "xgboost": Framework(xgboost.read, "xgboost:Booster", xgboost.SERVES, xgboost.TRAINS),
 }
 

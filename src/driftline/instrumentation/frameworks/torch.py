@@ -29,9 +29,14 @@ def _trained(asked: Asked) -> bool:
     return bool(asked.model.training and torch.is_grad_enabled())
 
 
-def _features(asked: Asked) -> Any:
+def drawing() -> bool:
+    """Tell whether a module is being compiled, exported or traced."""
     torch: Any = sys.modules["torch"]
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())
+
+
+def _features(asked: Asked) -> Any:
+    if drawing():
         return NOBODY
     if _trained(asked):
         problem(
