@@ -39,6 +39,11 @@ class Nowhere(SpanExporter):
         pass
 
 
+class Estimator:
+    def predict(self, rows):
+        return rows[:, 0]
+
+
 class Broken:
     def __getattr__(self, name):
         raise RuntimeError(name)
@@ -86,10 +91,11 @@ def test_beside_a_span(receiver, monkeypatch):
     monkeypatch.setattr(metrics, "get_meter", meters.get_meter)
     no_sdk = trace.get_tracer
 
-    def model(get_tracer):
+    def model(get_tracer, model=lambda _: 0.5):
         monkeypatch.setattr(trace, "get_tracer", get_tracer)
-        return driftline.instrument(lambda _: 0.5, name="m", version="1", endpoint=receiver.endpoint)
+        return driftline.instrument(model, name="m", version="1", endpoint=receiver.endpoint)
 
+    alone, estimator = Estimator(), model(no_sdk, Estimator())
     plain, sampled, thinned = model(no_sdk), model(on.get_tracer), model(one_percent.get_tracer)
     broken = model(lambda *_: Broken())
     bare, nobody = on.get_tracer("bench"), no_sdk("bench")
@@ -104,6 +110,8 @@ def test_beside_a_span(receiver, monkeypatch):
             "a bare span without an SDK": lambda: nobody.start_span("s").end(),
             "a call without an SDK, a numpy row": lambda: plain(row),
             "a call without an SDK, a dictionary": lambda: plain(named),
+            "an estimator's predict, alone": lambda: alone.predict(row),
+            "an estimator's predict without an SDK, a numpy row": lambda: estimator.predict(row),
             "a call without an SDK, rows of two forms in turn": lambda: plain(next(unlike)),
         }
     )

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -385,27 +386,34 @@ def test_sidecar_killed(receiver):
     assert [model(np.full((1, 1), value)).item() for value in range(50)] == [2 * value for value in range(50)]
 
 
-def test_called_again_from_anywhere_inside(receiver, monkeypatch):
-    """At every step of a call, the first one too, the same thread may call the model again: nothing waits for itself."""
+@pytest.mark.timeout(30, method="thread")  # what waits for itself cannot be torn down either
+@pytest.mark.parametrize("first", [True, False], ids=["the first call", "one like it"])
+def test_called_again_from_anywhere_inside(receiver, monkeypatch, first):
+    """At whichever step of a call the same thread calls the model again, nothing waits for itself; both calls count."""
     monkeypatch.setattr(buffer, "FULL_ROWS", 1)  # so that each row wakes the sender
     model = driftline.instrument(lambda row: row["a"], name="m", version="1")
-    steps = 0
+    model({"a": 0})
 
-    def again(_frame, _event, _argument):
+    def step(*_):
         nonlocal steps
         steps += 1
-        model({"a": -1})
+        if steps == at:
+            model({"a": -1})
 
-    sys.setprofile(again)
-    try:
-        for at in range(5):
+    for at in count(1):
+        assert driftline.shutdown(10) if first else driftline.flush(10)  # whoever wakes the sender next, does
+        steps = 0
+        sys.setprofile(step)
+        try:
             model({"a": at})
-    finally:
-        sys.setprofile(None)
+        finally:
+            sys.setprofile(None)
+        if steps < at:
+            break
     assert driftline.flush(10)
     values = receiver.values("a")
-    assert sorted(value for value in values if value >= 0) == list(range(5))
-    assert steps > 100 <= values.count(-1) + 100
+    assert sorted(value for value in values if value >= 0) == list(range(at + 1))
+    assert 5 < values.count(-1) < at  # inside the model's own call it counts as that call
 
 
 def test_a_signal_in_the_midst_of_a_call(receiver):

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import repeat
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -191,9 +192,9 @@ class Buffer:
         Twice as many as the last time, so that no more than has been used stands by unused.
         """
         with self._lock:
-            if lane.permits:  # another thread has just asked
-                with suppress(IndexError):
-                    return lane.permits.pop()
+            permit = next(lane.permits, None)
+            if permit is not None:  # another thread has just asked
+                return permit
             size = int(lane.row_bytes + lane.model.extra_bytes)
             ahead = min(2 * lane.ahead + 1, MOST_AHEAD, MOST_AHEAD_BYTES // max(size, 1))
             if not ahead or self._used + ahead * size > self._capacity / 2:
@@ -201,7 +202,7 @@ class Buffer:
             self._used += ahead * size
             lane.ahead = ahead
             lane.full = max(1, min(FULL_ROWS, FULL_BYTES // max(size, 1)))
-            lane.permits.extend([size] * (ahead - 1))
+            lane.permits = repeat(size, ahead - 1)
         return size
 
     def drop(self, model: Model, rows: int, left_out: int, size: int, *, failed: bool) -> None:
@@ -255,9 +256,7 @@ class Buffer:
         if not full:
             for lane in lanes:
                 lane.ahead = 0
-                with suppress(IndexError):
-                    while True:
-                        self.release(lane.permits.pop())
+                self.release(sum(lane.permits))
         return [entry for lane in lanes for entry in lane.entries(full=full)]
 
     def _queue(self, model: Model) -> _Queue | None:

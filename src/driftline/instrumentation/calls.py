@@ -9,7 +9,17 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from driftline.instrumentation.frameworks.reading import CALLED, NOBODY, Asked, Method, Unread, first
+from numpy import ndarray
+
+from driftline.instrumentation.frameworks.reading import (
+    NOBODY,
+    Asked,
+    Method,
+    Unread,
+    first,
+    predicted,
+    returned,
+)
 from driftline.instrumentation.problems import problem
 from driftline.instrumentation.recorder import Call
 
@@ -95,8 +105,8 @@ def recorded(function: Callable[..., Any], watch: Watching) -> Callable[..., Any
         return _generator(function, watch)
     if inspect.iscoroutinefunction(kind):
         return _coroutine(function, watch)
-    if isinstance(watch, Watch) and watch.method is CALLED and watch.model is not None:
-        return _plain(function, watch)
+    if isinstance(watch, Watch) and watch.method.features is first:
+        return _direct(function, watch)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -112,18 +122,22 @@ def recorded(function: Callable[..., Any], watch: Watching) -> Callable[..., Any
     return call
 
 
-def _plain(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
-    """Return a function of the features, recorded: a third of the cost of one that is to be asked."""
-    recorder, owner = watch.recorder, watch.model if watch.owner is None else watch.owner
+def _direct(function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+    """Return *function*, whose first argument is the features, recorded: nobody has to be asked for them."""
+    recorder, outputs = watch.recorder, watch.method.outputs
+    owner = watch.model if watch.owner is None else watch.owner
+    place = int(watch.model is None)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and not kwargs:
-            with Call(recorder, args[0], owner) as recording:
-                result = recording.prediction = function(args[0])
-            return result
-        with Call(recorder, args[0] if args else next(iter(kwargs.values()), None), owner) as recording:
-            result = recording.prediction = function(*args, **kwargs)
+        features = args[place] if len(args) > place else next(iter(kwargs.values()), None)
+        with Call(recorder, features, args[0] if owner is None and args else owner) as call:
+            # Passing on no names would take time, too.
+            result = function(*args, **kwargs) if kwargs else function(*args)
+            if outputs is returned or (outputs is predicted and type(result) is ndarray and result.ndim == 1):
+                call.prediction = result  # as they would say themselves, in a fifth of the time
+            else:
+                watch.tell(call, watch.asked(args, kwargs), result)
         return result
 
     return call

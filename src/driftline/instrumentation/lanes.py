@@ -14,13 +14,14 @@ from driftline.instrumentation.inputs import SCALARS
 from driftline.instrumentation.parts import Matrix, Part, Row, Scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from driftline.instrumentation.buffer import Model
     from driftline.instrumentation.recorder import Call
     from driftline.instrumentation.sender import Sender
 
 
+_ndarray = np.ndarray  # asked of numpy once, not by every call
 _NUMBERS = "fiub"  # kinds of arrays that are nothing but their bytes
 _PLAIN = frozenset((float, int, bool, str, np.float64, np.float32, np.int64, np.int32, np.bool_))
 
@@ -39,15 +40,20 @@ class Arrays:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def copy(self, features: Any, columns: tuple[str, ...] | None) -> bytes | None:
-        """Return a copy of *features*; None where they are not of this form."""
+    def copy(self, call: Call) -> bytes | None:
+        """Return a copy of the features of *call*; None where they are not of this form."""
+        features = call.features
         if (
-            type(features) is np.ndarray
-            and features.dtype == self.dtype
+            type(features) is _ndarray
+            and (features.dtype is self.dtype or features.dtype == self.dtype)
             and features.shape == self.shape
-            and (columns is self.columns or columns == self.columns)
         ):
-            return features.tobytes()
+            owner = call.owner
+            given = None if owner is None else getattr(owner, "feature_names_in_", None)
+            columns = given if given is None else call.recorder.columns(owner)
+            if columns is self.columns or columns == self.columns:
+                copied: bytes = features.tobytes()
+                return copied
         return None
 
     def part(self, copies: Sequence[Any]) -> Matrix:
@@ -63,8 +69,9 @@ class Dictionaries:
 
     width: int
 
-    def copy(self, features: Any, _: tuple[str, ...] | None) -> dict[Any, Any] | None:
-        """Return a copy of *features*; None where they are not of this form."""
+    def copy(self, call: Call) -> dict[Any, Any] | None:
+        """Return a copy of the features of *call*; None where they are not of this form."""
+        features = call.features
         if (
             type(features) is dict
             and self.width // 2 < len(features) <= self.width
@@ -106,6 +113,7 @@ class Lane:
         sender: Whose thread takes the rows.
         model: Whose calls.
         form: Of their features.
+        copy: Copies the features of a call that has the form.
         result: The type of a prediction that is an array of one value; None for one that is a scalar.
         row_bytes: Roughly what a copy of the features costs.
         permits: For calls to come.
@@ -114,9 +122,9 @@ class Lane:
     """
 
     __slots__ = (
-        "_copy",
         "_rows",
         "ahead",
+        "copy",
         "form",
         "full",
         "model",
@@ -132,10 +140,10 @@ class Lane:
         self.sender = sender
         self.model = model
         self.form = form
-        self._copy = form.copy
+        self.copy = form.copy
         self.result = result
         self.row_bytes = row_bytes
-        self.permits: list[int] = []
+        self.permits: Iterator[int] = iter(())
         self.ahead = 0
         self.full = 1
         self._rows: deque[tuple[Any, Any, float, int]] = deque()
@@ -145,30 +153,13 @@ class Lane:
         """What no two lanes of a buffer have in common."""
         return self.model, self.form, self.result
 
-    def copy(self, call: Call) -> bool:
-        """Copy the features of a *call* like one before, all of which was decided then; False for another."""
-        owner = call.owner
-        given = None if owner is None else getattr(owner, "feature_names_in_", None)
-        row = self._copy(call.features, given if given is None else call.recorder.columns(owner))
-        if row is None or call.said is not None or self.sender is not call.recorder.outlet.sender:
-            return False
-        try:
-            call.size = self.permits.pop()
-        except IndexError:
-            size = self.sender.buffer.permit(self)
-            if size is None:
-                return False
-            call.size = size
-        call.lane, call.row, call.rows = self, row, 1
-        return True
-
     def keep(self, call: Call, seconds: float) -> bool:
         """Keep the row of a *call* that came to its end as foreseen; False for one that did not."""
         prediction = call.prediction
         if self.result is None:
             if type(prediction) not in _PLAIN:
                 return False
-        elif type(prediction) is np.ndarray and prediction.size == 1 and prediction.dtype == self.result:
+        elif type(prediction) is _ndarray and prediction.size == 1 and prediction.dtype == self.result:
             prediction = prediction.tobytes()
         else:
             return False
@@ -211,6 +202,6 @@ def lane_for(sender: Sender, model: Model, form: Form, prediction: Any, row_byte
     """Return a lane for calls like one of *form* that returned *prediction*; None where that is not plain."""
     if type(prediction) in _PLAIN:
         return Lane(sender, model, form, None, row_bytes)
-    if type(prediction) is np.ndarray and prediction.size == 1 and prediction.dtype.kind in _NUMBERS:
+    if type(prediction) is _ndarray and prediction.size == 1 and prediction.dtype.kind in _NUMBERS:
         return Lane(sender, model, form, prediction.dtype, row_bytes)
     return None

@@ -193,12 +193,12 @@ class Call:
         size: The bytes that are reserved for what is copied.
         span: Its span, from its beginning.
         outer: The call around this one, if any.
-        over: Whether it ended.
+        began: When; None before it did, and once it is over.
     """
 
     __slots__ = (
-        "_form", "_kept", "_left_out", "_part", "_paused", "_rate", "_secret", "_sender", "_started", "_token", "features", "lane",
-        "outer", "over", "owner", "prediction", "recorder", "row", "rows", "said", "score", "size", "span",
+        "_form", "_kept", "_left_out", "_part", "_paused", "_rate", "_secret", "_sender", "_token", "began", "features",
+        "lane", "outer", "owner", "prediction", "recorder", "row", "rows", "said", "score", "size", "span",
     )  # fmt: skip
     _form: Form | None
     _kept: NDArray[np.intp] | None
@@ -213,17 +213,15 @@ class Call:
         self.recorder = recorder
         self.features = features
         self.owner = owner
-        self._started: float | None = None
-        self.lane: Lane | None = None
         self.said = recorder.said
-        self.rows: int | None = None
-        self.span: trace.Span | None = None
-        self._token: Any = None
-        self._paused: float | None = None
-        self.outer: Call | None = None
-        self.over = False
         self.prediction: Any = None
         self.score: Any = None
+        self.rows: int | None = None
+        self.lane: Lane | None = None
+        self.span: trace.Span | None = None
+        self.outer: Call | None = None
+        self.began: float | None = None
+        self._paused: float | None = None
 
     def __enter__(self) -> Self:
         outer = _current.get()
@@ -231,9 +229,14 @@ class Call:
             return self
         recorder = self.recorder
         try:
-            for lane in recorder.lanes:
-                if lane.copy(self):
-                    break
+            for lane in recorder.lanes if self.said is None else ():
+                row = lane.copy(self)
+                if row is not None and lane.sender is recorder.outlet.sender:
+                    size = next(lane.permits, None) or lane.sender.buffer.permit(lane)
+                    if size is not None:
+                        self.lane, self.row, self.size = lane, row, size
+                        self.rows = 1
+                        break
             else:
                 self._copy()
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
@@ -250,35 +253,35 @@ class Call:
         except Exception as error:  # noqa: BLE001 - the same
             problem("span", _FAILED, error)
         _current.set(self)
-        self._started = perf_counter()
+        self.began = perf_counter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._started is None:
+        began, paused = self.began, self._paused
+        if began is None:
             return
-        paused = self._paused
-        seconds = (perf_counter() if paused is None else paused) - self._started
-        self.over = True
+        seconds = (perf_counter() if paused is None else paused) - began
+        self.began = None
         if paused is None:
             _current.set(self.outer)
-        error_type = None if kind is None else kind.__qualname__
         try:
             if self.span is not INVALID_SPAN:
-                self._end_span(error_type)
+                self._end_span(kind)
         except Exception as failure:  # noqa: BLE001 - the same
             problem("span", _FAILED, failure)
         try:
-            if self.lane is None or kind is not None or not self.lane.keep(self, seconds):
-                self._keep(seconds, error_type)
+            lane = self.lane
+            if lane is None or kind is not None or not lane.keep(self, seconds):
+                self._keep(seconds, None if kind is None else kind.__qualname__)
         except Exception as failure:  # noqa: BLE001 - the same
             problem("record", _FAILED, failure)
         self.features = self.owner = self._part = self.row = None
 
     def suspend(self) -> None:
         """Let the caller go on in the midst of the call: what it does is no part of it and not of its time."""
-        if self._started is not None and self._paused is None:
+        if self.began is not None and self._paused is None:
             self._paused = perf_counter()
             _current.set(self.outer)
             try:
@@ -288,8 +291,8 @@ class Call:
 
     def resume(self) -> None:
         """Go on with the call, from wherever its caller is now."""
-        if self._started is not None and self._paused is not None:
-            self._started += perf_counter() - self._paused
+        if self.began is not None and self._paused is not None:
+            self.began += perf_counter() - self._paused
             self._paused = None
             self.outer = _current.get()
             _current.set(self)
@@ -310,7 +313,7 @@ class Call:
     def _copy(self) -> None:
         """Copy the features before the model runs: it may change them, and so may the caller afterwards."""
         recorder, owner = self.recorder, self.owner
-        self._part = self._secret = self._form = self._kept = self._sender = None
+        self.lane = self._part = self._secret = self._form = self._kept = self._sender = None
         try:
             columns = None if owner is None else recorder.columns(owner)
             reads = read_features if recorder.embeddings is None else recorder.embeddings.read
@@ -359,21 +362,23 @@ class Call:
 
     def _attach(self) -> None:
         if self.span is not None and self.span is not INVALID_SPAN:
+            self._token = None
             self._token = context.attach(trace.set_span_in_context(self.span))
 
     def _detach(self) -> None:
-        token, self._token = self._token, None
-        if token is not None:
-            context.detach(token)
+        if self.span is not None and self.span is not INVALID_SPAN:
+            token, self._token = self._token, None
+            if token is not None:
+                context.detach(token)
 
-    def _end_span(self, error: str | None) -> None:
+    def _end_span(self, kind: type[BaseException] | None) -> None:
         span = self.span
         if span is None:
             return
         try:
             self._detach()
-            if error is not None:
-                span.set_attribute(names.ATTR_ERROR_TYPE, error)
+            if kind is not None:
+                span.set_attribute(names.ATTR_ERROR_TYPE, kind.__qualname__)
                 span.set_status(Status(StatusCode.ERROR))
         finally:
             span.end()
@@ -486,10 +491,11 @@ class Silence(Call):
     def __enter__(self) -> Self:
         self.outer = _current.get()
         _current.set(self)
+        self.began = 0.0
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.over = True
+        self.began = None
         _current.set(self.outer)
 
 
@@ -504,7 +510,7 @@ def _going_on(call: Call | None) -> Call | None:
     A task that was started inside a call inherits it and may outlive it: a call that is over counts
     for nothing, and is forgotten.
     """
-    while call is not None and call.over:
+    while call is not None and call.began is None:
         call = call.outer
     return call
 
