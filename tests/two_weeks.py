@@ -114,29 +114,28 @@ class Sidecar:
         self.sequence += 1 + lost
         self.total += size * (1 + lost)
         self.failed += int((errors == 0).sum())
-        self.monitor.observe(
-            Batch(
-                model="fraud",
-                version="2.3.1" if now >= RELEASE else "2.3.0",
-                rows=size,
-                columns={
-                    "amount": data["amount"],
-                    "country": Coded(data["country"], COUNTRIES),
-                    "channel": Coded(data["channel"], CHANNELS),
-                    "@prediction": Coded(data["answer"], ANSWERS),
-                    "@score": data["p"],
-                    "@latency": rng.gamma(4.0, 0.004, size),
-                    "@error": Coded(errors, ("ValueError",)),
-                    **({"undeclared": data["amount"]} if now >= RELEASE else {}),
-                },
-                dataset_version="2026-02",
-                stream=self.instance.encode().ljust(16),
-                sequence=self.sequence,
-                rows_total=self.total,
-                dropped_rows_total=self.total // 1000,
-                error_rows_total=self.failed,
-            )
+        sent = Batch(
+            model="fraud",
+            version="2.3.1" if now >= RELEASE else "2.3.0",
+            rows=size,
+            columns={
+                "amount": data["amount"],
+                "country": Coded(data["country"], COUNTRIES),
+                "channel": Coded(data["channel"], CHANNELS),
+                "@prediction": Coded(data["answer"], ANSWERS),
+                "@score": data["p"],
+                "@latency": rng.gamma(4.0, 0.004, size),
+                "@error": Coded(errors, ("ValueError",)),
+                **({"undeclared": data["amount"]} if now >= RELEASE else {}),
+            },
+            dataset_version="2026-02",
+            stream=self.instance.encode().ljust(16),
+            sequence=self.sequence,
+            rows_total=self.total,
+            dropped_rows_total=self.total // 1000,
+            error_rows_total=self.failed,
         )
+        self.monitor.observe(sent)
         if self.first:
             self.monitor.observe(
                 Batch(model="churn", version="1", rows=80, columns={"age": rng.normal(40, 9, 80)})
@@ -148,7 +147,7 @@ class Sidecar:
             self.telemetry.request("http", "400")
             self.telemetry.rejected("column", 1)
         if rng.random() < 0.02:
-            self.telemetry.dropped("duplicate", size, records=1)
+            self.monitor.observe(sent)  # again: a duplicate
         self.telemetry.in_flight(size * 50)
         self.telemetry.ticked(0.01)
         self.telemetry.state_written(now - 30)

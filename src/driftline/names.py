@@ -95,13 +95,15 @@ REJECTED_REASONS = (
     "attributes_dropped",  # the SDK cut attributes off
     "unsupported_event",  # a driftline event that this version does not know
 )
+MODEL_LIMIT = "model_limit"
+"""Beyond limits.models or limits.versions; rows of a model that has no series, so it is not named."""
 DROPPED_REASONS = (
     "duplicate",  # this stream and sequence was counted already
     "too_late",  # a sequence older than what is remembered
     "time_late",  # a row whose @time is older than the longest window
     "time_early",  # a row whose @time is further ahead than limits.skew
     "baseline_unknown",  # counts on bins that this sidecar does not have: the rows count as volume, their values do not
-    "model_limit",  # beyond limits.models or limits.versions
+    MODEL_LIMIT,
 )
 
 # --- series -----------------------------------------------------------------------------------
@@ -293,7 +295,8 @@ REJECTED = Series(
     "driftline_sidecar_records_rejected_total", "counter", ("reason",), "Records refused whole, by reason.",
 )  # fmt: skip
 DROPPED = Series(
-    "driftline_sidecar_rows_dropped_total", "counter", ("reason",), "Rows of good records not counted, by reason.",
+    "driftline_sidecar_rows_dropped_total", "counter", (*MODEL, "reason"),
+    "Rows of good records not counted, by reason; those of model_limit are of models that have no series.",
 )  # fmt: skip
 REQUESTS = Series(
     "driftline_sidecar_requests_total", "counter", ("transport", "code"),
@@ -332,12 +335,16 @@ RELOADS = Series(
     "driftline_sidecar_reloads_total", "counter", ("outcome",),
     "Reloads of changed baselines: loaded, failed (the old ones are kept).",
 )  # fmt: skip
+RELOADED = Series(
+    "driftline_sidecar_last_reload_successful", "gauge", (),
+    "1, or 0 while baselines were changed, could not be used, and those before them are kept.",
+)  # fmt: skip
 BUILD_INFO = Series("driftline_sidecar_build_info", "gauge", ("version", "python"), "1.")
 
 LOCAL_SERIES = (
     LOCAL_DRIFT, LOCAL_P_VALUE, LOCAL_Q_VALUE, LOCAL_MEAN, LOCAL_STDDEV, LOCAL_WINDOW_ROWS, LOCAL_WINDOW_ENTITIES, LOCAL_WINDOW_FILL, LOCAL_SCHEMA,
     BATCHES, ROWS, REJECTED, DROPPED, REQUESTS,
     SENDER_DROPPED, SENDER_LEFT_OUT, SENDER_LOST, TASK_DIFFERS, ENVIRONMENT_DIFFERS, BYTES_IN_FLIGHT, TICK_SECONDS,
-    SCRAPE_SECONDS, STATE_AGE, STATE_ERRORS, RELOADS, BUILD_INFO,
+    SCRAPE_SECONDS, STATE_AGE, STATE_ERRORS, RELOADS, RELOADED, BUILD_INFO,
 )  # fmt: skip
 """What only one sidecar knows: for looking, and for the sidecar's own health."""

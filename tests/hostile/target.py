@@ -253,12 +253,16 @@ def rejected(reason, count=1):
     }
 
 
-def dropped(reason, rows, *, records=0):
-    """Return the moves of rows that are not counted, and of the records where that is the whole of them."""
+def dropped(rows, *, records=0, **reasons):
+    """Return the moves of rows that are not counted, and of the records where that is the whole of them.
+
+    *reasons* are those of no model; those of a model are in its own series.
+    """
     found = {
-        f"driftline_sidecar_rows_dropped_total{{reason={reason}}}": rows,
-        "driftline_sidecar_rows_total{outcome=dropped}": rows,
+        f"driftline_sidecar_rows_dropped_total{{environment=prod,model=,reason={reason},version=}}": many
+        for reason, many in reasons.items()
     }
+    found["driftline_sidecar_rows_total{outcome=dropped}"] = rows
     return found | ({"driftline_sidecar_batches_total{outcome=dropped}": records} if records else {})
 
 

@@ -255,7 +255,7 @@ def test_permission_denied(path):
     with Target(path, settings={"state": {"path": "state/", "every": "2s"}}, wrapper=wrapper) as target:
         assert "Permission denied" in seen_failing(target, path)[0]
         failed = "driftline_sidecar_reloads_total{outcome=failed}"
-        with target.unharmed({failed: 1}, failing=True):
+        with target.unharmed({failed: 1, "driftline_sidecar_last_reload_successful": -1}, failing=True):
             (path / "baselines").chmod(0)
             eventually(lambda: f"{path / 'baselines'}: cannot be read: Permission denied" in target.said())
         loaded = "driftline_sidecar_reloads_total{outcome=loaded}"

@@ -118,12 +118,14 @@ def test_baselines_are_watched(folder):
         bad.write_text("{")
         reloads = 'driftline_sidecar_reloads_total{outcome="%s"}'
         eventually(lambda: counter(scrape(metrics), reloads % "failed") == 1)
+        assert "\ndriftline_sidecar_last_reload_successful 0.0\n" in scrape(metrics)
         assert 'model="fraud",version="1"' in scrape(metrics)
         bad.unlink()
         Baseline.build({"x": [n / 7 for n in range(1000)]}, model="churn", version="7").save(
             folder / "baselines"
         )
         eventually(lambda: 'model="churn",version="7"' in scrape(metrics))
+        assert "\ndriftline_sidecar_last_reload_successful 1.0\n" in scrape(metrics)
 
 
 def test_a_token_guards_every_port(folder):

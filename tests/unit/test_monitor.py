@@ -155,7 +155,8 @@ def test_a_repeated_batch_moves_nothing_but_its_reason(built):
     watched.monitor.observe(one)
     assert watched.values(COUNTED) == before
     assert watched.values("driftline_predictions_total") == {(): 40}
-    assert watched.values("driftline_sidecar_rows_dropped_total", reason="duplicate") == {(): 40}
+    dropped = "driftline_sidecar_rows_dropped_total"
+    assert watched.values(dropped, model="fraud", version="1", reason="duplicate") == {(): 40}
 
 
 def test_calls_are_timed(built):
@@ -307,7 +308,7 @@ def test_limits_hold_and_a_release_finds_room(built):
     watched = Watched(built, settings="environment: prod\nlimits: {models: 2, versions: 2}")
     for model, version in (("fraud", "2"), ("fraud", "3"), ("b", "1"), ("c", "1")):
         watched.monitor.observe(Batch(model=model, version=version, rows=5, columns={"a": np.ones(5)}))
-    assert watched.values("driftline_sidecar_rows_dropped_total", reason="model_limit") == {(): 10}
+    assert watched.values("driftline_sidecar_rows_dropped_total", model="", reason="model_limit") == {(): 10}
     watched.clock.now += 7200
     watched.monitor.observe(Batch(model="fraud", version="3", rows=5, columns={"a": np.ones(5)}))
     assert ("fraud", "3") in watched.monitor.models

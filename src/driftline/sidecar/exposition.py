@@ -79,6 +79,7 @@ class _View:
     durations: _Buckets
     confidences: _Buckets | None
     undeclared_values: int
+    dropped: Mapping[str, int]
     sender_dropped: int
     sender_left_out: int
     sender_lost: int
@@ -166,7 +167,7 @@ class Exposition:
             )
         return _View(
             model,
-            f'environment="{escape(environment)}",model="{escape(model.name)}",version="{escape(model.version)}"',
+            _labels(environment, *key),
             model.predictions * seen,
             {name: count * self._seen(*key, "error", name) for name, count in model.errors.items()},
             _Buckets.of(model.durations, shown=seen),
@@ -174,6 +175,7 @@ class Exposition:
             if model.confidences is None
             else _Buckets.of(model.confidences, shown=self._seen(*key, "confidence")),
             model.undeclared_values * seen,
+            {r: model.dropped[r] * seen for r in names.DROPPED_REASONS if r != names.MODEL_LIMIT},
             model.sender_dropped * seen,
             model.sender_left_out * seen,
             model.sender_lost * seen,
@@ -313,6 +315,20 @@ class Exposition:
             [
                 f'driftline_sidecar_model_schema_info{{{v.labels},schema="{v.schema[0]}",columns="{v.schema[1]}"}} 1'
                 for v in views
+            ],
+        )
+        yield (
+            names.DROPPED,
+            [
+                f'driftline_sidecar_rows_dropped_total{{{labels},reason="{reason}"}} {rows}'
+                for labels, dropped in (
+                    *((v.labels, v.dropped) for v in views),
+                    (
+                        _labels(self._monitor.config.environment),
+                        {names.MODEL_LIMIT: self._monitor.beyond_limits},
+                    ),
+                )
+                for reason, rows in dropped.items()
             ],
         )
         now = self._monitor.clock()
@@ -510,6 +526,11 @@ def _version_info(view: _View) -> str:
     }
     rendered = ",".join(f'{name}="{escape(value)}"' for name, value in labels.items())
     return f"driftline_model_version_info{{{view.labels},{rendered}}} 1"
+
+
+def _labels(environment: str, model: str = "", version: str = "") -> str:
+    """Return the labels of a model and version; Prometheus takes an empty one for none."""
+    return f'environment="{escape(environment)}",model="{escape(model)}",version="{escape(version)}"'
 
 
 def escape(value: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -167,6 +168,7 @@ class ModelVersion:
     durations: Distribution = field(default_factory=lambda: Distribution(names.DURATION_BOUNDS))
     confidences: Distribution | None = None
     undeclared_values: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
     sender_dropped: int = 0
     sender_left_out: int = 0
     sender_lost: int = 0
@@ -244,6 +246,7 @@ class Monitor:
         self.lock = threading.Lock()
         self.streams = Streams()
         self.models: dict[tuple[str, str], ModelVersion] = {}
+        self.beyond_limits = 0  # rows of models that are not among them
         self._baselines = baselines
         self._layouts: dict[str, Layout] = {}
         self._telemetry = telemetry
@@ -265,10 +268,11 @@ class Monitor:
         with self.lock:
             admitted = self._admit(batch, now, wall)
         if isinstance(admitted, str):
-            self._telemetry.dropped(admitted, batch.rows, records=batch.records)
-            return _told(admitted, batch) if admitted == "model_limit" else None
+            self._telemetry.dropped(batch.rows, records=batch.records)
+            return _told(admitted, batch) if admitted == names.MODEL_LIMIT else None
         model, track, admission = admitted
-        rows = Rows.of(batch, *self._in_time(batch, wall), model.segments)
+        columns, number, untimely = self._in_time(batch, wall)
+        rows = Rows.of(batch, columns, number, model.segments)
         task = (track.baseline.task if track else None) or _task(batch.task) or model.task
         sure = confidence(rows.outputs) if task in (None, "classification") else np.empty(0)
         counted = track.count(rows) if track else None
@@ -280,6 +284,8 @@ class Monitor:
                 track.add(counted, rows.number, now)
             else:
                 self._learn(model, rows.inputs)
+            unjudged = batch.counts is not None and track is None
+            model.dropped.update({"baseline_unknown": rows.number} if unjudged else untimely)
             model.add(rows, admission.without(batch.rows - rows.number), sure)
             model.task = task
             model.task_differs += _differs(batch.task, track)
@@ -287,8 +293,10 @@ class Monitor:
             news = _news(model, track, rows)
         for line in news:
             logger.warning("model %s, version %s: %s", model.name, model.version, line)
-        if batch.counts is not None and track is None:
-            self._telemetry.dropped("baseline_unknown", rows.number, records=batch.records)
+        if untimely:
+            self._telemetry.dropped(sum(untimely.values()))
+        if unjudged:
+            self._telemetry.dropped(rows.number, records=batch.records)
             return _told("baseline_unknown", batch)
         self._telemetry.counted(batch.records, rows.number)
         return None
@@ -299,9 +307,11 @@ class Monitor:
         """Return what *batch* is counted on, or the reason why it is not; what is admitted is not admitted again."""
         model = self._model(batch.model, batch.version, wall)
         if model is None:
-            return "model_limit"
+            self.beyond_limits += batch.rows
+            return names.MODEL_LIMIT
         admission = self.streams.admit(batch, now)
         if admission.refused:
+            model.dropped[admission.refused] += batch.rows
             return admission.refused
         model.last_prediction = wall  # at once: a model that is heard gives way to no other
         return model, self._track_of(model, batch, now), admission
@@ -401,23 +411,21 @@ class Monitor:
             self._layouts[baseline.id] = Layout(baseline, kept.values())
         return self._layouts[baseline.id]
 
-    def _in_time(self, batch: Batch, wall: float) -> tuple[Mapping[str, Column], int]:
-        """Return the columns and rows whose ``@time`` is neither too old nor too far ahead."""
+    def _in_time(self, batch: Batch, wall: float) -> tuple[Mapping[str, Column], int, dict[str, int]]:
+        """Return the columns and rows whose ``@time`` is neither too old nor too far ahead, and why how many are not."""
         times = batch.columns.get(names.COLUMN_TIME)
         if times is None or isinstance(times, Coded) or batch.counts is not None:  # whose counts, is not told
-            return batch.columns, batch.rows
+            return batch.columns, batch.rows, {}
         found = numbers(times)
         late = found.values < (wall - self.config.longest_window) * 1e9
         early = found.values > (wall + self.config.limits.skew) * 1e9
-        for reason, mask in (("time_late", late), ("time_early", early)):
-            if mask.any():
-                self._telemetry.dropped(reason, int(mask.sum()))
         bad = late | early
         if not bad.any():
-            return batch.columns, batch.rows
+            return batch.columns, batch.rows, {}
         keep = np.ones(batch.rows, bool)
         keep[np.flatnonzero(bad) if found.rows is None else found.rows[bad]] = False
-        return {name: take(column, keep) for name, column in batch.columns.items()}, int(keep.sum())
+        columns = {name: take(column, keep) for name, column in batch.columns.items()}
+        return columns, int(keep.sum()), {"time_late": int(late.sum()), "time_early": int(early.sum())}
 
     def _learn(self, model: ModelVersion, inputs: Mapping[str, Column]) -> None:
         """Count what is missing of a model without a baseline, feature by feature."""

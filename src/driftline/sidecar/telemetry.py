@@ -25,12 +25,13 @@ class Telemetry:
         self._batches = self._counter(names.BATCHES, "counted", "rejected", "dropped", "ignored")
         self._rows = self._counter(names.ROWS, "counted", "dropped")
         self._rejected = self._counter(names.REJECTED, *names.REJECTED_REASONS)
-        self._dropped = self._counter(names.DROPPED, *names.DROPPED_REASONS)
         self._requests = self._counter(names.REQUESTS)
         for transport, code in (("grpc", "OK"), ("http", "200")):
             self._requests.labels(transport, code)
         self._environment = self._counter(names.ENVIRONMENT_DIFFERS)
         self._reloads = self._counter(names.RELOADS, "loaded", "failed")
+        self._reloaded = self._gauge(names.RELOADED)
+        self._reloaded.set(1)
         self._state_errors = self._counter(names.STATE_ERRORS, "read", "write")
         self._bytes = self._gauge(names.BYTES_IN_FLIGHT)
         self._tick = self._gauge(names.TICK_SECONDS)
@@ -69,9 +70,8 @@ class Telemetry:
         self._batches.labels("counted").inc(records)
         self._rows.labels("counted").inc(rows)
 
-    def dropped(self, reason: str, rows: int, *, records: int = 0) -> None:
+    def dropped(self, rows: int, *, records: int = 0) -> None:
         """Count rows not counted, and the records where that is the whole of them."""
-        self._dropped.labels(reason).inc(rows)
         self._rows.labels("dropped").inc(rows)
         self._batches.labels("dropped").inc(records)
 
@@ -82,6 +82,7 @@ class Telemetry:
     def reloaded(self, outcome: str) -> None:
         """Count a reload of the baselines, loaded or failed."""
         self._reloads.labels(outcome).inc()
+        self._reloaded.set(outcome == "loaded")
 
     def state_written(self, at: float) -> None:
         """Say when the state was last written whole."""
