@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from functools import partial
+from inspect import signature
+
 import pytest
 
+import driftline
 from driftline.errors import ConfigurationError
-from driftline.instrumentation import problems
+from driftline.instrumentation import problems, process
 from driftline.instrumentation.settings import Settings
 
 ENVIRON = {
@@ -34,6 +39,18 @@ def test_arguments_win():
     given = {"endpoint": "unix:///run/s.sock", "token_file": "t", "ca_file": "c"}
     given |= {"cert_file": "own", "key_file": "key"}
     assert Settings.load(**given, environ=ENVIRON) == Settings(**given)
+
+
+@pytest.mark.parametrize(
+    "watch", [partial(driftline.instrument, len, name="m", version="1"), partial(driftline.observe, "m", "1")]
+)
+def test_what_both_take(watch):
+    """Whatever the environment says of the way to the sidecar, `instrument` and `observe` take as an argument."""
+    assert {field.name for field in fields(Settings)} - signature(watch).parameters.keys() == {"disabled"}
+    given = {name: f"given {name}" for name in ("token_file", "ca_file", "cert_file", "key_file")}
+    given["endpoint"] = f"unix:///run/{watch.func.__name__}.sock"
+    watch(**given)
+    assert Settings(**given) in process._outlets
 
 
 @pytest.mark.parametrize(

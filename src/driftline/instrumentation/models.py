@@ -46,6 +46,8 @@ def instrument(
     endpoint: str | None = None,
     token_file: str | None = None,
     ca_file: str | None = None,
+    cert_file: str | None = None,
+    key_file: str | None = None,
 ) -> M:
     """Return *model* with its calls recorded: a span, a duration, and every row to the sidecar.
 
@@ -74,13 +76,21 @@ def instrument(
         endpoint: The sidecar's address, else ``DRIFTLINE_ENDPOINT``, else http://127.0.0.1:4328.
         token_file: A file with a bearer token, else ``DRIFTLINE_TOKEN_FILE``.
         ca_file: A file with the certificates to trust, else ``DRIFTLINE_CA_FILE``.
+        cert_file: A file with this service's own certificate, else ``DRIFTLINE_CERT_FILE``.
+        key_file: A file with its key, else ``DRIFTLINE_KEY_FILE``; none where the key is in the same file.
 
     Raises:
         ConfigurationError: An argument cannot be used, or the object cannot be watched. Never later:
             once this returned, nothing of driftline reaches the caller of the model.
     """
     settings = Settings.load(
-        endpoint=endpoint, token_file=token_file, ca_file=ca_file, sample_rate=sample_rate, baseline=baseline
+        endpoint=endpoint,
+        token_file=token_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        sample_rate=sample_rate,
+        baseline=baseline,
     )
     if settings.disabled:
         return model

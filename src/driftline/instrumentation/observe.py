@@ -75,6 +75,10 @@ def observe(
     hashed: Collection[str] = (),
     baseline: str | None = None,
     endpoint: str | None = None,
+    token_file: str | None = None,
+    ca_file: str | None = None,
+    cert_file: str | None = None,
+    key_file: str | None = None,
 ) -> Observed:
     """Return what records a prediction where there is no model object to instrument.
 
@@ -111,6 +115,10 @@ def observe(
         baseline: A baseline's file or a folder of them, else ``DRIFTLINE_BASELINE``: rows are counted on its
             bins here, and only counts leave.
         endpoint: The sidecar's address, else ``DRIFTLINE_ENDPOINT``, else http://127.0.0.1:4328.
+        token_file: A file with a bearer token, else ``DRIFTLINE_TOKEN_FILE``.
+        ca_file: A file with the certificates to trust, else ``DRIFTLINE_CA_FILE``.
+        cert_file: A file with this service's own certificate, else ``DRIFTLINE_CERT_FILE``.
+        key_file: A file with its key, else ``DRIFTLINE_KEY_FILE``; none where the key is in the same file.
     """
     try:
         recorder = _observer(
@@ -123,6 +131,7 @@ def observe(
             patterns("hashed", hashed),
             baseline,
             endpoint,
+            (token_file, ca_file, cert_file, key_file),
             embedding if embedding is None or isinstance(embedding, Embedding) else tuple(embedding),
         )
         owner = None if feature_names is None and classes is None else _known(feature_names, classes)
@@ -148,9 +157,19 @@ def _observer(
     hashed: tuple[str, ...],
     baseline: str | None,
     endpoint: str | None,
+    files: tuple[str | None, str | None, str | None, str | None],
     embedding: Embedding | tuple[Embedding, ...] | None,
 ) -> Recorder | None:
-    settings = Settings.load(endpoint=endpoint, sample_rate=sample_rate, baseline=baseline)
+    token_file, ca_file, cert_file, key_file = files
+    settings = Settings.load(
+        endpoint=endpoint,
+        token_file=token_file,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+        sample_rate=sample_rate,
+        baseline=baseline,
+    )
     policy = Policy.load(allow=allow, deny=ignore, hashed=hashed)
     return recorder_for(name, version, task=task, policy=policy, embedding=embedding, settings=settings)
 
