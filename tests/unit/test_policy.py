@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import hashlib
+import os
 import pickle
+from types import FunctionType, ModuleType
 
 import numpy as np
 import pandas as pd
@@ -14,9 +17,12 @@ from scipy import sparse
 
 import driftline
 from driftline.errors import ConfigurationError
+from driftline.instrumentation.buffer import Buffer
 from driftline.instrumentation.inputs import read_features
 from driftline.instrumentation.policy import Policy, hashed
+from driftline.instrumentation.recorder import Call
 
+add = Buffer.add
 SECRET = 987654321.125
 NUMBERS = {"ssn": [SECRET, SECRET], "amount": [1.5, 2.5], "amount_max": [3.5, 4.5]}
 ARRAY = np.column_stack(list(NUMBERS.values()))
@@ -59,6 +65,62 @@ def test_a_denied_feature_is_not_even_copied(form):
     assert part.names == ("amount", "amount_max")
     assert np.float64(SECRET).tobytes() not in held
     assert np.float64(SECRET).byteswap().tobytes() not in held
+
+
+def held(*roots):
+    """Return all that can be reached from what *roots* hold."""
+    found, waiting = {}, list(roots)
+    while waiting:
+        one = waiting.pop()
+        if id(one) in found or isinstance(one, (type, ModuleType, FunctionType)):
+            continue
+        found[id(one)] = one
+        waiting += gc.get_referents(one)
+        if isinstance(one, np.ndarray):
+            waiting += [one.base, *(one.flat if one.dtype.kind == "O" else ())]
+    return found.values()
+
+
+def is_raw(one):
+    """Tell whether a value of the column `amount_max` can be read off *one*."""
+    if isinstance(one, np.ndarray) and one.dtype.kind == "f":
+        return bool(np.isin(one, NUMBERS["amount_max"]).any())
+    return str(one) in ("3.5", "4.5")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_hash_comes_before_anything_waits(receiver, form, monkeypatch):
+    """From the call's beginning on neither the call nor the buffer holds more of a hashed feature than its hash."""
+    buffered = []
+    monkeypatch.setattr(
+        Buffer, "add", lambda _, entry, *more: (buffered.append(entry), add(_, entry, *more))[1]
+    )
+    with driftline.observe("m", "1", FORMS[form], feature_names=NAMES, hashed=["amount_max"]) as call:
+        own = set(Call.__slots__) - {"features", "recorder", "_sender", "span"}
+        during = list(held(*(getattr(call, name, None) for name in own)))
+        call.prediction = [0.0, 1.0]
+    for found in (during, held(*buffered)):
+        assert hashed("3.5") in [one for one in found if isinstance(one, str)]
+        assert not [one for one in found if is_raw(one)]
+    assert is_raw(FORMS["array"])
+
+
+class Unwilling(dict):
+    """A table that tells what it holds when it is read."""
+
+    def items(self):
+        raise ValueError(f"what do you want with {SECRET}?")
+
+
+@pytest.mark.parametrize("features", [Unwilling(ssn=SECRET), {"ssn": Unwilling(ssn=SECRET), "amount": 1.0}])
+def test_no_error_tells_a_value(receiver, caplog, features):
+    """Where features are limited, a foreign object's error is told by its kind: its words may be a value."""
+    for limits in ({"hashed": ["ssn"]}, {"ignore": ["ssn"]}):
+        with driftline.observe("m", "1", features, **limits):
+            pass
+    assert driftline.flush()
+    assert receiver.rows() == 2
+    assert str(SECRET) not in caplog.text
 
 
 def test_one_row(receiver):
@@ -108,6 +170,17 @@ def test_one_text_for_several(receiver, caplog, argument):
     driftline.flush()
     assert receiver.batches == []
     assert f"{argument}: 'ssn' is one text" in caplog.text
+
+
+def test_every_byte_of_a_key_counts(receiver, monkeypatch):
+    """A key longer than BLAKE2b takes is hashed first, as docs/serving.md says; one that is no text is taken as it is."""
+    for key in (b"k" * 65, b"k" * 64 + b"l", b"\xff\xfe"):
+        monkeypatch.setitem(os.environb, b"DRIFTLINE_HASH_KEY", key)
+        driftline.instrument(len, name=f"m{key[-1]}", version="1", hashed=["a"])({"a": "de"})
+        used = key if len(key) <= 64 else hashlib.blake2b(key).digest()
+        expected = hashlib.blake2b(b"de", key=used, digest_size=8).hexdigest()
+        assert driftline.flush()
+        assert receiver.batches[-1].columns["a"].texts == (expected,)
 
 
 def test_the_key_is_not_shown():

@@ -63,7 +63,7 @@ class Policy:
             tuple(group for group in groups if group is not None),
             (*patterns("ignore", deny), *said("DENY")),
             (*patterns("hashed", hashed), *said("HASH")),
-            environ.get("DRIFTLINE_HASH_KEY", "").encode(),
+            os.fsencode(environ.get("DRIFTLINE_HASH_KEY", "")),
         )
 
     @property
@@ -115,12 +115,15 @@ def patterns(argument: str, given: Iterable[str]) -> tuple[str, ...]:
 def hashed(text: str, key: bytes = b"") -> str:
     """Return what stands for a category that must not leave the process: 16 hex digits of BLAKE2b.
 
-    Treat the training data alike, so that its baseline knows the same categories.
+    Treat the training data alike, so that its baseline knows the same categories. A key longer than the 64
+    bytes that BLAKE2b takes is hashed itself, as HMAC does, and not cut.
 
     >>> hashed("de"), hashed("de", b"secret")
     ('f8368f6ae7812f7a', '92b79a0319674f8a')
     """
-    return hashlib.blake2b(text.encode("utf-8", "replace"), key=key[:64], digest_size=HASH_BYTES).hexdigest()
+    if len(key) > hashlib.blake2b.MAX_KEY_SIZE:
+        key = hashlib.blake2b(key).digest()
+    return hashlib.blake2b(text.encode("utf-8", "replace"), key=key, digest_size=HASH_BYTES).hexdigest()
 
 
 @lru_cache(maxsize=4096)

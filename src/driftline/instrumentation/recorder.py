@@ -197,14 +197,14 @@ class Call:
     """
 
     __slots__ = (
-        "_form", "_kept", "_left_out", "_part", "_paused", "_rate", "_secret", "_sender", "_token", "began", "features",
+        "_form", "_hashes", "_kept", "_left_out", "_part", "_paused", "_rate", "_sender", "_token", "began", "features",
         "lane", "outer", "owner", "prediction", "recorder", "row", "rows", "said", "score", "size", "span",
     )  # fmt: skip
     _form: Form | None
     _kept: NDArray[np.intp] | None
     _left_out: int
     _part: Part | None
-    _secret: Part | None
+    _hashes: Part | None
     _sender: Sender | None
     row: Any
     size: int
@@ -312,20 +312,21 @@ class Call:
 
     def _copy(self) -> None:
         """Copy the features before the model runs: it may change them, and so may the caller afterwards."""
-        recorder, owner = self.recorder, self.owner
-        self.lane = self._part = self._secret = self._form = self._kept = self._sender = None
+        recorder, owner, policy = self.recorder, self.owner, self.recorder.policy
+        self.lane = self._part = self._hashes = self._form = self._kept = self._sender = None
+        secret: Part | None = None
         try:
             columns = None if owner is None else recorder.columns(owner)
             reads = read_features if recorder.embeddings is None else recorder.embeddings.read
             part = reads(self.features, columns)
             if recorder.simple and self.said is None:
                 self._form = form_of(self.features, part, columns)
-            if recorder.policy is not None:
-                part = self._kept_back(part, recorder.policy)
+            if policy is not None:
+                secret = part.only(policy.secret) if policy.hashed else None
+                part = part.only(policy.plain)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
-            problem(
-                "features", f"features of {recorder.key[0]} are not sent: {_reason(error, self.features)}"
-            )
+            why = _reason(error, self.features, limited=policy is not None)
+            problem("features", f"features of {recorder.key[0]} are not sent: {why}")
             self.rows = _length(self.features)
             return
         rows = self.rows = part.rows
@@ -333,15 +334,19 @@ class Call:
         if self._kept is None or len(self._kept):
             part.own(self._kept)
             self._part = part
-            if self._secret is not None:
-                self._secret.own(self._kept)
+            if policy is not None and secret is not None and (secret.names is None or secret.names):
+                self._hash(secret, policy)
 
-    def _kept_back(self, part: Part, policy: Policy) -> Part:
-        """Return what may leave as it is; what may as a hash only is kept apart."""
-        secret = part.only(policy.secret) if policy.hashed else None
-        if secret is not None and (secret.names is None or secret.names):
-            self._secret = secret
-        return part.only(policy.plain)
+    def _hash(self, secret: Part, policy: Policy) -> None:
+        """Keep the hashes of what may leave as a hash only; of the values nothing is left when this returns."""
+        try:
+            secret.own(self._kept)
+            self._hashes = policy.hash(secret)
+        except Exception as error:  # noqa: BLE001 - foreign objects do as they like; what it says may be a value
+            name = self.recorder.key[0]
+            problem(
+                "features", f"hashed features of {name} are not sent: {type(error).__qualname__}", of=name
+            )
 
     def _reserve(self, rows: int, row_bytes: int) -> None:
         recorder = self.recorder
@@ -387,7 +392,7 @@ class Call:
         recorder, lane = self.recorder, self.lane
         if lane is not None:
             self._part, self._sender, self._rate = lane.form.part([self.row]), lane.sender, 1.0
-            self._secret = self._form = self._kept = None
+            self._hashes = self._form = self._kept = None
             self._left_out = 0
             recorder.lanes = tuple(
                 each for each in recorder.lanes if each is not lane
@@ -423,8 +428,10 @@ class Call:
             if score is not None:
                 score.own(kept)
             parts: tuple[Part | None, ...] = (self._part, prediction, score)
-            if self.said is not None or self._secret is not None:
-                parts += self._besides(rows, kept)
+            if self._hashes is not None:
+                parts += (self._hashes,)
+            if self.said is not None:
+                parts += self._besides(self.said, rows, kept)
             entry = Entry(recorder.model, count, self._rate, self.size, parts, (seconds,), error)
         except BaseException:
             sender.buffer.drop(recorder.model, rows, self._left_out, self.size, failed=error is not None)
@@ -448,22 +455,20 @@ class Call:
             lane = sender.buffer.lane(lane)
             recorder.lanes = lanes if lane is None else (*others, lane)
 
-    def _besides(self, rows: int, kept: Kept) -> tuple[Part, ...]:
-        """Return copies of what goes with the features: hashes, and what is said of the rows."""
-        found: list[Part] = []
+    def _besides(self, said: Said, rows: int, kept: Kept) -> tuple[Part, ...]:
+        """Return a copy of what is said of the rows besides."""
         try:
-            if self._secret is not None and self.recorder.policy is not None:
-                found.append(self.recorder.policy.hash(self._secret))
-            if self.said is not None and (said := self.said.part(self.features, rows)) is not None:
-                said.own(kept)
-                found.append(said)
+            part = said.part(self.features, rows)
+            if part is not None:
+                part.own(kept)
+                return (part,)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
             problem(
                 "said",
                 f"what is said of a call of {self.recorder.key[0]} is not sent: {error}",
                 of=self.recorder.key[0],
             )
-        return tuple(found)
+        return ()
 
     def _output(self, read: Callable[..., Part], *given: Any) -> Part | None:
         name = self.recorder.key[0]
@@ -532,10 +537,12 @@ def sample(rows: int, rate: float, random: np.random.Generator) -> NDArray[np.in
     return kept[kept < rows]
 
 
-def _reason(error: Exception, given: Any) -> str:
+def _reason(error: Exception, given: Any, *, limited: bool = False) -> str:
+    """Return why *given* is not sent; an error of others may quote a value, which *limited* may not be seen."""
     if isinstance(error, Unreadable):
         return str(error)
-    return f"{type(given).__module__}.{type(given).__qualname__} is not understood, {error!r}"
+    said = type(error).__qualname__ if limited else repr(error)
+    return f"{type(given).__module__}.{type(given).__qualname__} is not understood, {said}"
 
 
 def _length(features: Any) -> int | None:
