@@ -322,8 +322,16 @@ INHIBITION = """\
 inhibit_rules:
   # Of a model that is not heard, nothing else is known.
   - source_matchers: ['alertname="ModelTelemetryAbsent"']
-    target_matchers: ['alertname!="ModelTelemetryAbsent"', 'model!=""']
+    target_matchers: ['alertname!~"ModelTelemetryAbsent|ModelServiceDown"', 'model!=""']
     equal: [model, environment]
+  # Of tier 1, while it is missed: a page in place of what waits.
+  - source_matchers: ['alertname="ModelServiceDown"']
+    target_matchers: ['alertname!="ModelServiceDown"', 'model!=""']
+    equal: [model, environment]
+  # Most models of an environment at once have one cause. What has stopped of tier 1 still pages its owner.
+  - source_matchers: ['alertname="DriftlineEnvironmentSilent"']
+    target_matchers: ['alertname="ModelTelemetryAbsent"', 'cause="service"']
+    equal: [environment]
   # One dead sidecar of a hundred models is one message. A silent service is not a dead sidecar, and stays.
   - source_matchers: ['alertname="DriftlineSidecarDown"']
     target_matchers: ['alertname="ModelTelemetryAbsent"', 'cause="sidecar"']

@@ -198,6 +198,20 @@ MODEL = {"environment": "prod", "owner": "payments", "tier": "1", "severity": "w
 DRIFT = {**MODEL, "alertname": "ModelFeatureDrift", "priority": "P3", "category": "drift", "version": "1"}
 SHIFT = {**MODEL, "alertname": "ModelFeatureShift", "priority": "P2", "category": "drift"}
 ABSENT = {**MODEL, "alertname": "ModelTelemetryAbsent", "priority": "P2", "category": "telemetry"}
+STOPPED = {
+    **MODEL,
+    "alertname": "ModelServiceDown",
+    "priority": "P1",
+    "severity": "critical",
+    "category": "availability",
+}
+SILENT = {
+    "alertname": "DriftlineEnvironmentSilent",
+    "owner": "driftline",
+    "environment": "production",
+    "priority": "P2",
+    "category": "availability",
+}
 DOWN = {
     "alertname": "DriftlineSidecarDown",
     "owner": "driftline",
@@ -287,6 +301,12 @@ def test_one_message_an_incident(tmp_path):
         {**DRIFT, "owner": "a team without a contact", "model": "lost", "feature": "f1"},
         # the sidecar is down, and with it the series of every model it served
         {**DOWN, "instance": "s1"},
+        # most models of another environment are silent, for one reason
+        SILENT,
+        *(
+            {**ABSENT, "environment": "production", "model": f"model{n}", "cause": "service"}
+            for n in range(50)
+        ),
         *({**ABSENT, "model": f"model{n}", "cause": "sidecar"} for n in range(50)),
     ]
     with Children(tmp_path) as children, Phone() as phone:
@@ -302,18 +322,21 @@ def test_one_message_an_incident(tmp_path):
         eventually(lambda: expected.keys() <= told(phone).keys())
         time.sleep(2)  # two more rounds: whoever was to be told has been told by now
     assert told(phone) == expected
+    platform = [alert for call in phone.calls if call.receiver == "chat-driftline" for alert in call.alerts]
+    assert {alert["labels"]["alertname"] for alert in platform} == {DOWN["alertname"], SILENT["alertname"]}
 
 
 @ALERTMANAGER
 def test_a_cause_that_comes_with_its_symptoms(tmp_path):
     """A hundred features of a model whose service is down are one message, at every hour: the page."""
-    page = {**ABSENT, "priority": "P1", "model": "fraud", "cause": "service"}
+    page = {**STOPPED, "model": "fraud"}
     with Children(tmp_path) as children, Phone() as phone:
         post(
             alertmanager(children, fast(phone)),
             [
                 *({**DRIFT, "model": "fraud", "feature": f"f{n}"} for n in range(100)),
                 page,
+                {**ABSENT, "model": "fraud", "cause": "service"},
                 {**page, "model": "lost", "owner": "unowned"},
             ],
         )
