@@ -6,7 +6,6 @@ What takes a POST and answers nothing, Slack, PagerDuty, Teams and webhooks, is 
 import json
 import re
 import ssl
-import subprocess
 import threading
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,17 +19,6 @@ from stack.processes import free_ports
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
-
-
-def certificate(folder: Path) -> Path:
-    """Return a certificate of 127.0.0.1, its key beside it; it is its own authority."""
-    path = folder / "mail.crt"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-         "-subj", "/CN=mail", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path.with_suffix(".key"), "-out", path],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return path
 
 
 class Mail:

@@ -10,9 +10,10 @@ from base64 import b64encode
 
 import pytest
 
+from certificates import Certificates
 from driftline.cli import binaries, main
 from driftline.cli.timescale import scaled
-from rules.receivers import Jira, Mail, certificate
+from rules.receivers import Jira, Mail
 from rules.test_alertmanager import ALERTMANAGER, AMTOOL, DRIFT, FOLDER, amtool, post
 from stack.processes import Children, Phone, alertmanager, eventually
 
@@ -55,9 +56,11 @@ class Told:
             *(["teams", "jira"] if version >= (0, 28) else []),
         ]
         self.phone, self.jira = stack.enter_context(Phone()), stack.enter_context(Jira())
-        crt = certificate(folder)
-        self.mail = stack.enter_context(Mail(crt))
-        stack.enter_context(pytest.MonkeyPatch.context()).setenv("SSL_CERT_FILE", str(crt))
+        signed = Certificates(folder)
+        self.mail = stack.enter_context(Mail(signed / "server.crt"))
+        stack.enter_context(pytest.MonkeyPatch.context()).setenv(
+            "SSL_CERT_FILE", str(signed / "authority.crt")
+        )
         children = stack.enter_context(Children(folder))
         settings = folder / "driftline.yaml"
         settings.write_text(json.dumps(self._settings(folder)))

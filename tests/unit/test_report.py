@@ -6,7 +6,6 @@ import http.server
 import json
 import re
 import ssl
-import subprocess
 import threading
 from urllib.parse import parse_qs
 
@@ -261,18 +260,12 @@ def test_nobody_there():
         Prometheus("http://127.0.0.1:1").now("up", 0.0)
 
 
-def test_certificates(answering, tmp_path):
+def test_certificates(answering, certificates):
     """A certificate of a company's own is good once --ca-file names who signed it, and is refused before."""
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
-        check=True, capture_output=True,
-    )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
+    context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
     server = answering(GOOD, context)
-    assert Prometheus(server.url, ca=cert).now("up", 0.0)
+    assert Prometheus(server.url, ca=certificates / "authority.crt").now("up", 0.0)
     with pytest.raises(PrometheusRefused, match=r"cannot be reached: .*certificate verify failed"):
         Prometheus(server.url).now("up", 0.0)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import tracemalloc
@@ -388,23 +386,16 @@ def test_token(receiver, tmp_path):
     assert not any("Content-Encoding" in headers for headers in receiver.headers)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
-def test_private_ca(tmp_path, monkeypatch):
+def test_private_ca(certificates, monkeypatch):
     """Https is checked against the given certificates; without them nothing is sent."""
     monkeypatch.setattr(sender, "RETRY_SECONDS", 0)
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-         "-subj", "/CN=sidecar", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
-        check=True, capture_output=True,
-    )  # fmt: skip
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(cert, key)
+    tls.load_cert_chain(certificates / "server.crt", certificates / "server.key")
     with Receiver(tls) as receiver:
         predict(receiver)
         driftline.flush(10)
         assert receiver.rows() == 0
-        predict(receiver, ca_file=str(cert))
+        predict(receiver, ca_file=str(certificates / "authority.crt"))
         driftline.flush(10)
         assert receiver.rows() == 1
         driftline.shutdown()
