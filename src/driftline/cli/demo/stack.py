@@ -162,44 +162,45 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 def prometheus(children: Children, config: str, *, port: int | None = None, name: str = "prometheus") -> str:
     """Start Prometheus on the text *config*, whose relative paths begin at the children's folder; return its URL."""
-    port = port or free_ports(1)[0]
-    file = children.folder / f"{name}.yml"
-    file.write_text(config)
-    url = f"http://127.0.0.1:{port}"
-    children.start(
-        name,
-        binaries.need("prometheus"),
-        f"--config.file={file}",
+    return _serving(
+        children,
+        "prometheus",
+        config,
         f"--storage.tsdb.path={children.folder / name}",
-        f"--web.listen-address=127.0.0.1:{port}",
         # an alert of the first seconds finds no Alertmanager discovered yet: not a minute till the next try
         "--rules.alert.resend-delay=2s",
         "--web.enable-lifecycle",
-        "--log.level=warn",
-        ready=f"{url}/-/ready",
+        port=port,
+        name=name,
     )
-    return url
 
 
 def alertmanager(
     children: Children, config: str, *, port: int | None = None, name: str = "alertmanager"
 ) -> str:
     """Start one Alertmanager without peers on the text *config*; return its URL."""
-    port = port or free_ports(1)[0]
+    storage = f"--storage.path={children.folder / name}"
+    return _serving(
+        children, "alertmanager", config, storage, "--cluster.listen-address=", port=port, name=name
+    )
+
+
+def _serving(
+    children: Children, program: str, config: str, *options: str, port: int | None, name: str
+) -> str:
     file = children.folder / f"{name}.yml"
     file.write_text(config)
-    url = f"http://127.0.0.1:{port}"
+    address = f"127.0.0.1:{port or free_ports(1)[0]}"
     children.start(
         name,
-        binaries.need("alertmanager"),
+        binaries.need(program),
         f"--config.file={file}",
-        f"--storage.path={children.folder / name}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--cluster.listen-address=",
+        f"--web.listen-address={address}",
         "--log.level=warn",
-        ready=f"{url}/-/ready",
+        *options,
+        ready=f"http://{address}/-/ready",
     )
-    return url
+    return f"http://{address}"
 
 
 def sidecar(children: Children, config: Path, *, metrics: str, name: str = "sidecar") -> Child:
