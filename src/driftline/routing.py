@@ -571,8 +571,9 @@ def _jira(means: Jira) -> tuple[str, dict[str, Any]]:
         "description": '{{ template "driftline.jira" . }}',
         "labels": ["driftline"],
         **given,
-        # Before 0.33 an issue without a transition fails when its alert ends; and none is reopened unless it says until when.
+        # Before 0.33 telling an issue that is never closed that its alert is over is an error.
         "send_resolved": means.resolve_transition is not None,
+        # Without it no issue is reopened.
         **({"reopen_duration": "7d"} if means.reopen_transition else {}),
         "http_config": by_user if means.user else by_token,
     }

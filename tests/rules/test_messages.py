@@ -272,7 +272,7 @@ class TestSent:
         ]
 
     def test_webhook(self, told):
-        """A bridge gets Alertmanager's own JSON, with its token, and every alert."""
+        """A bridge gets Alertmanager's own JSON, and every alert."""
         many = next(one for one in told.of("webhook") if one["groupLabels"]["model"] == "many")
         assert len(many["alerts"]) == 30
         assert many["commonAnnotations"] == ANNOTATIONS

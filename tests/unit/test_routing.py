@@ -109,6 +109,18 @@ def test_everybody_once():
             assert sorted(told) == sorted(own | also), (on_call, owner)
 
 
+def test_what_jira_is_told_of_an_end():
+    """Only what can be closed is told that it is over, and only what may be reopened is looked for among the closed."""
+    told = []
+    for more in ("", ", resolve_transition: Done", ", resolve_transition: Done, reopen_transition: Reopen"):
+        jira = f"{{jira: {{api_url: 'https://jira/rest/api/2', project: ML, token_file: /t{more}}}}}"
+        alerting = parse(f"    payments: {{ticket: {jira}}}\n").alerting
+        receivers = yaml.safe_load(routing.alertmanager(alerting, version=(0, 28)))["receivers"]
+        ((ticket,),) = [one["jira_configs"] for one in receivers if "jira_configs" in one]
+        told.append((ticket["send_resolved"], ticket.get("reopen_duration")))
+    assert told == [(False, None), (True, None), (True, "7d")]
+
+
 def test_secrets_are_files():
     """Nothing that is secret can be written into the configuration, so nothing secret is in what is made of it."""
     for kind, means in routing.Means.model_fields.items():
@@ -227,17 +239,14 @@ class TestCommand:
         templates.write_text(older)
         assert main(write) == 1
         said = capsys.readouterr()
-        assert (
-            f"{templates}: was changed by hand, so it stays; what driftline ships now is in {beside}\n"
-            in said.err
-        )
+        assert f"{templates}: was changed by hand, so it stays; driftline's own is {beside} now\n" in said.err
         assert said.out.splitlines() == [str(output), str(beside)]
         assert (templates.read_text(), beside.read_text()) == (older, newest)
 
     def test_templates_that_lack_one(self, file, capsys):
         """Alertmanager would drop a message whose template is not there: nothing is written, and which is said."""
         output = file.parent / "alertmanager.yml"
-        output.with_name("driftline.tmpl").write_text('{{ define "driftline.title" }}mine{{ end }}')
+        output.with_name("driftline.tmpl").write_bytes(b'{{ define "driftline.title" }}\xff mine{{ end }}')
         assert main(["alertmanager", "write", "--config", str(file), "-o", str(output)]) == 2
         said = capsys.readouterr().err
         assert (

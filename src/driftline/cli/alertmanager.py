@@ -73,32 +73,32 @@ def _write(output: Path, text: str) -> None:
     Raises:
         ConfigurationError: What is there is somebody's own, or was made for another driftline.
     """
-    if output.exists() and not _is_as_written(output):
+    if output.exists() and not _is_as_written(_read(output)):
         raise ConfigurationError(
             f"{output}: was not written by driftline, or was changed since, so it stays: move it away, or write elsewhere"
         )
     output.parent.mkdir(parents=True, exist_ok=True)
-    shipped = (shipped_rules() / "alertmanager" / routing.TEMPLATES).read_text(encoding="utf-8")
+    shipped = _read(shipped_rules() / "alertmanager" / routing.TEMPLATES)
     templates = output.with_name(routing.TEMPLATES)
-    written = [output, templates]
-    if (
-        templates.exists()
-        and templates.read_text(encoding="utf-8") != shipped
-        and not _is_as_written(templates)
-    ):
-        written = [output, *_keep(templates, shipped, text)]
-    else:
+    kept = _read(templates) if templates.exists() else shipped
+    if kept == shipped or _is_as_written(kept):
+        written = [templates]
         templates.write_text(routing.sealed(shipped), encoding="utf-8")
+    else:
+        written = _keep(templates, kept, routing.sealed(shipped), text)
     output.write_text(text, encoding="utf-8")
-    print(*written, sep="\n")
+    print(output, *written, sep="\n")
 
 
-def _is_as_written(path: Path) -> bool:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return bool(routing.SEAL.search(text)) and routing.sealed(text) == text
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _keep(templates: Path, shipped: str, text: str) -> list[Path]:
+def _is_as_written(text: str) -> bool:
+    return routing.SEAL.search(text) is not None and routing.sealed(text) == text
+
+
+def _keep(templates: Path, kept: str, shipped: str, text: str) -> list[Path]:
     """Leave changed *templates* alone; where they began as others than *shipped*, put those beside them.
 
     Returns:
@@ -107,20 +107,16 @@ def _keep(templates: Path, shipped: str, text: str) -> list[Path]:
     Raises:
         ConfigurationError: The configuration *text* uses a template that they have not.
     """
-    kept = templates.read_text(encoding="utf-8")
-    began, now = (routing.SEAL.search(one) for one in (kept, routing.sealed(shipped)))
+    began, now = routing.SEAL.search(kept), routing.SEAL.search(shipped)
     if began and now and began[0] == now[0]:
         return []
     beside = templates.with_name(f"{templates.name}.new")
-    beside.write_text(routing.sealed(shipped), encoding="utf-8")
+    beside.write_text(shipped, encoding="utf-8")
     used = dict.fromkeys(re.findall(r'template "(driftline[.][a-z]+)"', text))
     absent = [name for name in used if f'define "{name}"' not in kept]
     if absent:
         raise ConfigurationError(
             f"{templates}: was changed by hand, and has no {', '.join(absent)}, which messages now need: take it from {beside}"
         )
-    print(
-        f"{templates}: was changed by hand, so it stays; what driftline ships now is in {beside}",
-        file=sys.stderr,
-    )
+    print(f"{templates}: was changed by hand, so it stays; driftline's own is {beside} now", file=sys.stderr)
     return [beside]

@@ -66,12 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     for one in made:
-        found_by = (
-            NAME if one["kind"] == "Service" else {}
-        )  # by the ServiceMonitor, whatever else is asked for
+        # By its name the ServiceMonitor finds the Service, whatever else is asked for.
+        kept = NAME if one["kind"] == "Service" else {}
         one["metadata"] |= {
             "namespace": arguments.namespace,
-            "labels": {**one["metadata"].get("labels", {}), **NAME, **labels, **found_by},
+            "labels": {**one["metadata"].get("labels", {}), **NAME, **labels, **kept},
         }
     print(yaml.safe_dump_all(made, sort_keys=False, allow_unicode=True, width=1 << 20), end="")
     return 0
