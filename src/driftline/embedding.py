@@ -25,8 +25,6 @@ _NUMBERS = 1 << 20
 """How many are looked at a time, so that no second copy of all vectors is made."""
 _ROWS = 64
 """The same where nobody knows how long the vectors are."""
-_GRID = 2.0**26
-"""A component is rounded to such parts of its dimension's largest: a sum of up to 2**27 of them is exact."""
 _STEPS = 2.0**17
 """Of a norm or distance what is kept, relative to itself: that of normalised vectors is 1 to float32 and 1 to float64."""
 
@@ -102,9 +100,7 @@ class Embedding:
         """
         found = self.measured(_rows(vectors))
         if len(found) and np.isinf(found).all():
-            long = (
-                "" if self.centroid is None else f", where the centroid has {len(self.centroid)} dimensions"
-            )
+            long = f", where the centroid has {self.dimensions} dimensions" if self.dimensions else ""
             raise ConfigurationError(
                 f"embedding {self.name!r}: what is given is no vectors{long}; pass a row a vector"
             )
@@ -127,7 +123,7 @@ class Embedding:
         """Measure vectors of one length."""
         found = np.full((len(vectors), len(self.features)), np.inf)
         width = vectors.shape[1]
-        if 0 < width <= MAX_DIMENSIONS and self.dimensions in (0, width):
+        if width and self.dimensions in (0, width):
             with np.errstate(over="ignore", invalid="ignore"):
                 found[:, 0] = np.linalg.norm(vectors, axis=1)
                 if self.centroid is not None:
@@ -150,7 +146,7 @@ def centroid(pieces: Callable[[], Iterable[Any]]) -> NDArray[np.float64]:
     largest: dict[int, NDArray[np.float64]] = {}
     for values in _finite(pieces):
         width = values.shape[1]
-        if not 2 <= width <= MAX_DIMENSIONS or len(vectors) > _LENGTHS:
+        if width < 2 or len(vectors) > _LENGTHS:
             others += len(values)
         elif len(values):
             vectors[width] += len(values)
@@ -165,11 +161,14 @@ def centroid(pieces: Callable[[], Iterable[Any]]) -> NDArray[np.float64]:
             f"holds lists of different lengths, {rows} of {width} numbers and {rest} others: no vectors"
         )
     exponent = np.frexp(largest[width])[1]
+    grid = 2.0 ** (
+        52 - rows.bit_length()
+    )  # whole parts of the largest, whose sum is exact, so no order changes it
     total = np.zeros(width)
     for values in _finite(pieces):
         if values.shape[1] == width:
-            total += np.rint(np.ldexp(values, -exponent) * _GRID).sum(axis=0)
-    mean = np.ldexp(total / rows / _GRID, exponent)
+            total += np.rint(np.ldexp(values, -exponent) * grid).sum(axis=0)
+    mean = np.ldexp(total / rows / grid, exponent)
     return np.array([float(f"{value:.9g}") for value in mean.tolist()])
 
 
@@ -216,14 +215,14 @@ def _length(row: Any) -> int:
 
 
 def _numbers(block: Any) -> NDArray[np.float64] | None:
-    """Return *block* as vectors, one below the other; None where they are not of one length, or of numbers."""
+    """Return *block* as vectors, one below the other; None where they are not of one length, too long, or of no numbers."""
     if isinstance(block, np.ndarray) and block.ndim == 1:
         block = block.tolist()
     try:
         values = np.asanyarray(block)
     except Exception:  # noqa: BLE001 - of different lengths, or foreign objects, which do as they like
         return None
-    if values.ndim != 2 or values.dtype.kind not in "fiub":
+    if values.ndim != 2 or values.shape[1] > MAX_DIMENSIONS or values.dtype.kind not in "fiub":
         return None
     # in one order: how numpy sums a row depends on how it lies
     return np.ascontiguousarray(np.ma.filled(values.astype(np.float64), np.nan))

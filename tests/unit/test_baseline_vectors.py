@@ -13,7 +13,7 @@ import pytest
 from pyarrow import feather
 from pyarrow import parquet as pq
 
-from driftline.baseline import Baseline, stream, vectors
+from driftline.baseline import Baseline, file, stream, vectors
 from driftline.baseline.bins import digest
 from driftline.cli import main
 from driftline.compare import compare
@@ -124,13 +124,14 @@ def test_commands(tmp_path, capsys):
     ("column", "why"),
     [
         ([[1.0] * (n % 3 + 2) for n in range(ROWS)], "holds lists of different lengths, 1334 of 2 numbers and 2666 others"),
+        ([[[1.0] * (n % 3), [1.0]] for n in range(ROWS)], "holds lists, and no vectors of 2 to 65536 finite numbers"),
         ([[1.0] * (n % 200 + 2) for n in range(ROWS)], "holds lists of different lengths"),
         ([["a", "b"]] * ROWS, "holds lists, and no vectors of 2 to 65536 finite numbers"),
         ([[np.inf, 1.0]] * ROWS, "holds lists, and no vectors of 2 to 65536 finite numbers"),
         ([[1.0]] * ROWS, "holds lists, and no vectors of 2 to 65536 finite numbers"),
         ([np.ones(65_537)] * ROWS, "holds lists, and no vectors of 2 to 65536 finite numbers"),
     ],
-    ids=["three lengths", "many lengths", "texts", "infinite", "one number", "too long"],
+    ids=["three lengths", "lists of lists", "many lengths", "texts", "infinite", "one number", "too long"],
 )  # fmt: skip
 def test_lists_that_are_no_vectors(column, why):
     """They are skipped by name with the reason; asked for, they are a fault."""
@@ -158,6 +159,10 @@ def test_room_for_centroids(monkeypatch):
     """A baseline stays a file that can be read: what has no room is skipped by name."""
     monkeypatch.setattr(vectors, "MAX_CENTROIDS", 24)
     found = build({"one": VECTORS, "two": VECTORS, "three": VECTORS[:, :8]})
+    monkeypatch.setattr(file, "MAX_CENTROIDS", 23)
+    assert "embeddings: all centroids are at most 23 numbers" in faults_of(
+        Baseline.from_json, found.to_json()
+    )
     assert found.embeddings.keys() == {"one", "three"}
     assert found.skipped == {"two": "holds vectors; all centroids of a baseline are at most 24 numbers"}
 

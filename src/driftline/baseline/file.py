@@ -12,6 +12,7 @@ from driftline import names
 from driftline.baseline.attribution import ScoreSums
 from driftline.baseline.bins import TRUTHS, digest, label
 from driftline.baseline.feature import READ_AS_NUMBERS, FeatureBaseline
+from driftline.baseline.vectors import MAX_CENTROIDS
 from driftline.embedding import MAX_DIMENSIONS, Embedding
 from driftline.errors import BaselineError
 from driftline.histogram import smoothed
@@ -274,6 +275,8 @@ def _embeddings(
         if any(name not in features or features[name].kind != "numeric" for name in embedding.features):
             faults.append(f"{where}: {' and '.join(embedding.features)} must be numeric features")
         found[embedding.name] = embedding
+    if sum(embedding.dimensions for embedding in found.values()) > MAX_CENTROIDS:
+        faults.append(f"embeddings: all centroids are at most {MAX_CENTROIDS} numbers")
     return found
 
 

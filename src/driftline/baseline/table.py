@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from driftline.columns import Column
 
 
-_PIECE = 8192
-"""How many vectors of Arrow's are read at a time."""
+_PIECE = 8192  # vectors of Arrow's that are read at a time
 
 
 class Table(NamedTuple):
@@ -115,8 +114,11 @@ def arrow_table(table: Any) -> Table:
     place = {name: number for number, name in enumerate(table.schema.names)}
     titles, said = told(table.schema)
     pieces = {name: _pieces(table.column(place[name])) for name in of_vectors(table.schema)}
-    columns = lambda name: arrow_column(table.column(place[name]))  # noqa: E731 - what a table is made of
-    return Table(titles, table.num_rows, columns, said, frozenset(pieces), pieces)
+
+    def column(name: str) -> Column:
+        return arrow_column(table.column(place[name]))
+
+    return Table(titles, table.num_rows, column, said, frozenset(pieces), pieces)
 
 
 def told(schema: Any) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -148,7 +150,7 @@ def _holds_vectors(values: Any) -> bool:
     if isinstance(values, Coded) or getattr(getattr(values, "dtype", None), "kind", "O") != "O":
         return False
     first = next((item for item in values if not is_missing(item)), None)
-    return isinstance(first, list | tuple | np.ndarray) and np.ndim(first) > 0
+    return isinstance(first, list | tuple) or (isinstance(first, np.ndarray) and first.ndim > 0)
 
 
 def read_pieces(batches: Callable[[Sequence[str]], Iterable[Any]], name: str) -> Callable[[], Iterable[Any]]:
