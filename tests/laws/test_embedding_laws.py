@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import strategies
@@ -78,6 +78,7 @@ def test_a_baseline_counts_every_row(rows):
     assert np.array_equal(again.embeddings["x"].centroid, baseline.embeddings["x"].centroid)
 
 
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 999), rows=st.integers(2, 300), width=st.integers(2, 40), scale=st.integers(-60, 60)
 )
@@ -99,6 +100,7 @@ def test_what_holds_the_vectors_changes_nothing(seed, rows, width, scale):
         assert np.array_equal(np.column_stack([columns[name] for name in TWO]), measured)
 
 
+@settings(max_examples=30)
 @given(rows=strategies.vectors(), cut=st.floats(0, 1))
 def test_parts_add_up(rows, cut):
     """Parts are measured from the plan's centroid: merged they are the whole."""
@@ -113,6 +115,7 @@ def test_parts_add_up(rows, cut):
         assert one.mean == pytest.approx(other.mean)
 
 
+@settings(max_examples=30)
 @given(rows=strategies.vectors(), seed=st.integers(0, 99), width=st.integers(2, 5))
 def test_an_inherited_centroid_is_the_older_ones(rows, seed, width):
     """Where the vectors are as long; where they are not, no bin of the older distance is kept either."""

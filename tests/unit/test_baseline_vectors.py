@@ -129,7 +129,7 @@ def test_commands(tmp_path, capsys):
         ([["a", "b"]] * ROWS, "holds lists, and no vectors of 2 to 65536 finite numbers"),
         ([[np.inf, 1.0]] * ROWS, "holds lists, and no vectors of 2 to 65536 finite numbers"),
         ([[1.0]] * ROWS, "holds lists, and no vectors of 2 to 65536 finite numbers"),
-        ([np.ones(65_537)] * ROWS, "holds lists, and no vectors of 2 to 65536 finite numbers"),
+        ([np.ones(65_537), *[None] * (ROWS - 1)], "holds lists, and no vectors of 2 to 65536 finite numbers"),
     ],
     ids=["three lengths", "lists of lists", "many lengths", "texts", "infinite", "one number", "too long"],
 )  # fmt: skip
@@ -147,6 +147,21 @@ def test_a_few_vectors_of_another_length():
     rows = [None if n % 100 == 0 else VECTORS[n][: 15 if n % 50 == 1 else 16] for n in range(ROWS)]
     found = build({"age": AGES, "text": rows})
     assert found.features["text.distance"].faults == {"missing": 40, "wrong_type": 80, "out_of_range": 6}
+
+
+def test_missing_ones_of_fixed_size():
+    """A null is missing where Arrow's type says how long the vectors are, in a slice of a column as in the whole."""
+    rows = [None if n % 100 == 0 else row for n, row in enumerate(VECTORS)]
+    table = pa.table({"age": AGES, "text": pa.array(rows, pa.list_(pa.float32(), 16))})
+    found = build(table)
+    assert found.features["text.norm"].faults["missing"] == 40
+    assert found.id == build({"age": AGES, "text": rows}).id
+    part = found.part(pa.concat_tables([table.slice(0, 150), table.slice(150, 50)]))
+    assert part.features["text.norm"].faults["missing"] == 2
+    assert np.array_equal(
+        found.part(FIXED.slice(150, 50)).features["text.distance"].counts,
+        found.part({"age": AGES[150:200], "text": VECTORS[150:200]}).features["text.distance"].counts,
+    )
 
 
 def test_a_column_that_has_the_name_of_a_feature():

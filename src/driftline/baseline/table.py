@@ -155,17 +155,26 @@ def _holds_vectors(values: Any) -> bool:
 
 def read_pieces(batches: Callable[[Sequence[str]], Iterable[Any]], name: str) -> Callable[[], Iterable[Any]]:
     """Return what reads a column of vectors, batch by batch of Arrow's."""
-    return lambda: (batch.column(0).to_numpy(zero_copy_only=False) for batch in batches([name]))
+    return lambda: (_vectors(chunk) for batch in batches([name]) for chunk in batch.column(0).chunks)
 
 
 def _pieces(values: Any) -> Callable[[], Iterable[Any]]:
     """Return what reads a column of vectors; those of Arrow are views of its memory."""
     if _is_from("pyarrow", values):
+        chunks = getattr(values, "chunks", [values])
         return lambda: (
-            values.slice(start, _PIECE).to_numpy(zero_copy_only=False)
-            for start in range(0, len(values), _PIECE)
+            _vectors(chunk.slice(start, _PIECE)) for chunk in chunks for start in range(0, len(chunk), _PIECE)
         )
     return lambda: [values.to_numpy() if _is_from("pandas", values) else values]
+
+
+def _vectors(lists: Any) -> NDArray[Any]:
+    """Return Arrow's *lists* as an array of vectors, where they are of one length by their type, else as objects."""
+    if pyarrow("Arrow's columns").types.is_fixed_size_list(lists.type) and not lists.null_count:
+        rows: NDArray[Any] = lists.flatten().to_numpy(zero_copy_only=False)
+        return rows.reshape(len(lists), lists.type.list_size)
+    objects: NDArray[Any] = lists.to_numpy(zero_copy_only=False)
+    return objects
 
 
 def _is_from(package: str, value: Any) -> bool:
