@@ -33,6 +33,7 @@ models:
     tier: "1"
     silence: 1h
     confidence: 0.6
+    attribution: true
     segments: {country: [de, fr]}
     features: {channel: {thresholds: {psi: {P3: 0.2}}}}
   wide: {owner: research, tier: "3", silence: 2h}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from driftline.dashboards.dashboard import dashboard
 from driftline.dashboards.panels import (
+    attribution,
     bins_over_time,
     confidence,
     dependence,
     distribution,
     faults_of_feature,
-    faults_table,
     psi_heatmap,
     psi_of_sidecars,
     psi_outputs,
@@ -27,7 +27,7 @@ DASHBOARD = dashboard(
     (9, [(psi_references.PANEL, 12), (distribution.PANEL, 12)]),
     (9, [(bins_over_time.PANEL, 12), (faults_of_feature.PANEL, 12)]),
     (9, [(segments_of_feature.PANEL, 12), (confidence.PANEL, 12)]),
-    (8, [(faults_table.PANEL, 10), (psi_of_sidecars.PANEL, 7), (dependence.PANEL, 7)]),
+    (8, [(attribution.PANEL, 10), (psi_of_sidecars.PANEL, 7), (dependence.PANEL, 7)]),
     about="feature",
     since="now-7d",
 )

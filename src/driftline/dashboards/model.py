@@ -8,6 +8,7 @@ from driftline.dashboards.panels import (
     alerts_now,
     drifting_table,
     errors_now,
+    faults_table,
     features_drifting,
     segments_table,
     silence_now,
@@ -33,7 +34,8 @@ DASHBOARD = dashboard(
     ),
     (9, [(drifting_table.PANEL, 12), (verdict_history.PANEL, 12)]),
     (8, [(volume_past_weeks.PANEL, 12), (alerts_history.PANEL, 12)]),
-    (7, [(versions_table.PANEL, 14), (segments_table.PANEL, 10)]),
+    (8, [(faults_table.PANEL, 12), (segments_table.PANEL, 12)]),
+    (7, [(versions_table.PANEL, 24)]),
     about="model",
     since="now-30d",
 )

@@ -1,4 +1,4 @@
-"""Data science: which features have more faults than in training?"""
+"""Landing page: which features have more faults than in training?"""
 
 from __future__ import annotations
 

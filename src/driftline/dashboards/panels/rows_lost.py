@@ -15,14 +15,18 @@ def _share(counter: str) -> str:
 
 PANEL = timeseries(
     "Rows that sidecars never saw",
-    "Share of the rows served that senders say they did not send (a full buffer: sampled, stated), and that were sent and "
-    "never arrived, from the senders' cumulative counts at each sidecar. Scores are of the rest.",
+    "Share of the rows served that senders did not send (a full buffer: sampled, stated), that were sent and never arrived, and "
+    "that a sample rate left out, which is no loss; from the senders' cumulative counts. Scores are of the rest.",
     ranged(
         furthest(_share("driftline_sidecar_sender_dropped_rows_total"), by="model", most=10),
         "{{model}} not sent",
     ),
     ranged(
         furthest(_share("driftline_sidecar_sender_lost_rows_total"), by="model", most=10), "{{model}} lost"
+    ),
+    ranged(
+        furthest(_share("driftline_sidecar_sender_left_out_rows_total"), by="model", most=10),
+        "{{model}} left out",
     ),
     unit="percentunit",
     runbook="DriftlineRowsLost",
