@@ -218,6 +218,7 @@ DOWN = {
     "priority": "P2",
     "category": "telemetry",
 }
+OF_DRIFTLINE = {"owner": "driftline", "severity": "warning", "priority": "P3", "category": "telemetry"}
 WATCHDOG = {"alertname": "DriftlineWatchdog", "owner": "driftline", "severity": "none"}
 
 
@@ -296,6 +297,19 @@ def test_one_message_an_incident(tmp_path):
             "category": "performance",
             "model": "price",
         },
+        # unsure answers, other columns, rows that do not count: not of a silent model, and of a late source the last alone
+        *(
+            {**MODEL, "alertname": name, "priority": "P3", "category": category, "model": model}
+            for model in ("churn", "credit", "price")
+            for name, category in (
+                ("ModelConfidenceLow", "performance"),
+                ("ModelSchemaChanged", "quality"),
+                ("DriftlineRowsDropped", "telemetry"),
+            )
+        ),
+        # rows of no model that is known, and baselines that two sidecars cannot use
+        {**OF_DRIFTLINE, "alertname": "DriftlineRowsDropped", "environment": "prod", "reason": "model_limit"},
+        *({**OF_DRIFTLINE, "alertname": "DriftlineReloadFailed", "instance": f"s{n}"} for n in (2, 3)),
         # nobody owns it, and nobody is the owner's contact: whoever runs driftline has it
         {**DRIFT, "owner": "unowned", "model": "lost"},
         {**DRIFT, "owner": "a team without a contact", "model": "lost", "feature": "f1"},
@@ -313,8 +327,8 @@ def test_one_message_an_incident(tmp_path):
         post(alertmanager(children, fast(phone)), alerts)
         expected = {
             "deadman": [(None, 1)],
-            "ticket-payments": [("fraud", 98), ("price", 1), ("risk", 20)],
-            "ticket-driftline": [("lost", 2)],
+            "ticket-payments": [("credit", 1), ("fraud", 98), ("price", 4), ("risk", 20)],
+            "ticket-driftline": [("lost", 2), (None, 1), (None, 2)],
             "chat-payments": [("churn", 1), ("credit", 1), ("fraud", 2), ("risk", 1)],
             "digest-driftline": [(None, 1)],
             "chat-driftline": [(None, 1)],
