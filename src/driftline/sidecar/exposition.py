@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from driftline.drift import DriftScore
     from driftline.names import Series
-    from driftline.sidecar.monitor import Distribution, ModelVersion, Monitor, Track
+    from driftline.sidecar.models import Distribution, ModelVersion, Track
+    from driftline.sidecar.monitor import Monitor
     from driftline.sidecar.telemetry import Telemetry
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

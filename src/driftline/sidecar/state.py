@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from driftline.sidecar.monitor import ModelVersion, Monitor, Track
+    from driftline.sidecar.models import ModelVersion, Track
+    from driftline.sidecar.monitor import Monitor
     from driftline.sidecar.telemetry import Telemetry
     from driftline.window import Window
 
