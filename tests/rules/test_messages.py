@@ -45,7 +45,7 @@ def title(kind, message):
 
 
 class Told:
-    """What each kind of receiver got of three incidents: one that ended, one with hostile names, one of nobody."""
+    """What each kind of receiver got of four incidents: over, nearly over, with a hostile name, of nobody."""
 
     def __init__(self, folder, version, stack):
         self.kinds = [
@@ -58,9 +58,6 @@ class Told:
         self.phone, self.jira = stack.enter_context(Phone()), stack.enter_context(Jira())
         signed = Certificates(folder)
         self.mail = stack.enter_context(Mail(signed / "server.crt"))
-        stack.enter_context(pytest.MonkeyPatch.context()).setenv(
-            "SSL_CERT_FILE", str(signed / "authority.crt")
-        )
         children = stack.enter_context(Children(folder))
         settings = folder / "driftline.yaml"
         settings.write_text(json.dumps(self._settings(folder)))
@@ -70,7 +67,9 @@ class Told:
         text = scaled(output.read_text(), 900)
         text = text.replace("global:", f"global:\n  pagerduty_url: {self.phone.url}/pagerduty", 1)
         (folder / "driftline.tmpl").write_bytes(output.with_name("driftline.tmpl").read_bytes())
-        self._url = alertmanager(children, text)
+        with pytest.MonkeyPatch.context() as patch:  # the authorities that its machine knows
+            patch.setenv("SSL_CERT_FILE", str(signed / "authority.crt"))
+            self._url = alertmanager(children, text)
         self._log = folder / "alertmanager.log"
         self._tell()
 
@@ -165,19 +164,16 @@ class Told:
 def tellers(tmp_path_factory):
     """Give what returns all that one Alertmanager told, once for each program."""
     told = {}
-    with contextlib.ExitStack() as stack:
 
-        def of(program):
-            if program not in told:
-                said = subprocess.run(
-                    [program, "--version"], capture_output=True, text=True, check=True
-                ).stdout
-                version = tuple(map(int, re.search(r"version (\d+)\.(\d+)", said).groups()))
-                folder = tmp_path_factory.mktemp("told")
-                told[program] = Told(folder, min(version, (0, 28)), stack)
-            return told[program]
+    def of(program):
+        if program not in told:
+            said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+            version = tuple(map(int, re.search(r"version (\d+)\.(\d+)", said).groups()))
+            with contextlib.ExitStack() as stack:
+                told[program] = Told(tmp_path_factory.mktemp("told"), min(version, (0, 28)), stack)
+        return told[program]
 
-        yield of
+    return of
 
 
 @pytest.fixture
