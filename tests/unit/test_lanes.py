@@ -154,6 +154,19 @@ def test_fitted_anew(receiver):
     assert receiver.values("a") == [1.0] * 5 + [2.0] * 5
 
 
+def test_a_call_used_again(receiver):
+    """A call that is entered a second time keeps nothing of the first: its row spoils no other."""
+    model = recorder_of(receiver)
+    for _ in range(3):
+        call(model, np.zeros((1, 2)), 0.5)
+    again = model.call(np.zeros((1, 2)))
+    for _ in range(2):
+        with again:
+            again.prediction = 0.5
+    assert driftline.flush(10)
+    assert (receiver.rows(), used()) == (5, [0])
+
+
 def test_after_a_shutdown(receiver):
     """Calls like those before a shutdown begin anew, as the first one did."""
     model = recorder_of(receiver)
