@@ -9,6 +9,8 @@ BIN := .venv/bin
 export UV_SYSTEM_CERTS ?= 1
 # Tests start hundreds of processes: none has to compile what another has.
 unexport PYTHONDONTWRITEBYTECODE
+# The processes that share the tests out write a set the same way, another at every run.
+export PYTHONHASHSEED ?= $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
 # Most tests wait, for processes or for a clock: there is room for more of them than there are cores.
 JOBS ?= 4
 SAY := @printf 'driftline: %s\n'

@@ -46,6 +46,15 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("stack", ["given"] if given else ["floor", "latest"], indirect=True)
 
 
+def pytest_collection_modifyitems(items):
+    """Refuse an id that is another in every process that runs the tests: they could not share them out."""
+    unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError(
+            "\n".join(["the address of an object is no id of a test: give ids=", *unstable])
+        )
+
+
 @pytest.fixture(autouse=True)
 def stack(request, monkeypatch):
     """Let ``binaries.need`` find the programs of this column of the tests."""

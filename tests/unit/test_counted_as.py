@@ -112,7 +112,9 @@ def test_horizons_are_segments():
     assert sum(held.values()) == 200
 
 
-@pytest.mark.parametrize("features", [object(), (row for row in X), np.zeros((5, 2, 2))], ids=str)
+@pytest.mark.parametrize(
+    "features", [object(), (row for row in X), np.zeros((5, 2, 2))], ids=lambda given: type(given).__name__
+)
 @pytest.mark.parametrize("bins", [True, False], ids=["bins", "values"])
 def test_features_of_no_known_kind(tmp_path, monkeypatch, features, bins):
     """They reach the model; its rows and answers count, and that none had a feature is a series for each."""
