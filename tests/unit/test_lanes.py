@@ -70,6 +70,8 @@ FEATURES = [
     np.array([[3.0, 4.0]]),
     np.array([5.0, 6.0]),
     np.array([[7.0], [8.0]]),
+    np.array(9.0),
+    np.zeros((1, 0)),
     *(np.array([[1, 0]]).astype(kind) for kind in ("<f4", ">f8", "<i8", "?")),
     np.ma.masked_array([[1.0, 2.0]], [[True, False]]),
     {"x0": 1.0, "x1": 2},

@@ -96,6 +96,7 @@ def form_of(features: Any, part: Part, columns: tuple[str, ...] | None) -> Form 
         type(part) is Matrix
         and part.rows == 1
         and type(features) is np.ndarray
+        and features.ndim
         and features.dtype.kind in _NUMBERS
     ):
         return Arrays(columns, features.shape, features.dtype)
