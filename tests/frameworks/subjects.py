@@ -61,6 +61,8 @@ def same(one, other):
         return False
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
+    if hasattr(one, "equals"):
+        return one.equals(other)
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if hasattr(one, "detach"):
@@ -96,6 +98,10 @@ def decide(features):
     if isinstance(features, str):
         raise ValueError(features)  # noqa: TRY004 - it is the model's own
     return features[:, 0] * 2
+
+
+def decide_each(rows):
+    return [float(row[0] * 2) for row in rows]
 
 
 async def decide_later(features):
@@ -152,6 +158,14 @@ class Called:
         return decide(features)
 
 
+class Copying(Called):
+    def __copy__(self):
+        return type(self)()
+
+    def __deepcopy__(self, memo):
+        return type(self)()
+
+
 def halves(features):
     return features if isinstance(features, str) else iter((features[:40], features[40:]))
 
@@ -190,12 +204,14 @@ def plain(make, call, **more):
 
 PLAIN = {
     "function": plain(lambda: decide, called),
+    "function of an iterator": plain(lambda: decide_each, lambda model, x: model(iter(x)), columns=None),
     "lambda": plain(lambda: lambda features: decide(features), called),  # noqa: PLW0108 - it is to be one
     "coroutine": plain(lambda: decide_later, awaited),
     "generator of batches": plain(lambda: decide_in_batches, iterated),
     "async generator of batches": plain(lambda: decide_in_batches_later, iterated_later),
     "generator of pieces": plain(lambda: decide_in_pieces, iterated_whole),
     "object that is called": plain(Called, called),
+    "object that copies itself": plain(Copying, called),
     "object that is awaited": plain(Model, awaited_predict),
     "bound method": plain(lambda: Model().answer, called),
     "partial": plain(lambda: functools.partial(decide), called),

@@ -109,6 +109,25 @@ def test_a_device_is_left_alone(receiver, model):
     assert receiver.batches[0].columns.keys() == {"@latency"}
 
 
+def test_a_sparse_tensor_is_left_alone(receiver):
+    """It is not made dense; its rows count."""
+
+    class Summing(torch.nn.Module):
+        def forward(self, rows):
+            return torch.sparse.sum(rows, 1).to_dense()
+
+    model = watched(Summing().eval(), receiver)
+    rows = ROWS.to_sparse()
+    with Operations() as plain:
+        driftline.uninstrument(model)(rows)
+    with Operations() as recorded:
+        watched(model, receiver)(rows)
+    assert recorded.names.count("aten._to_dense.default") == plain.names.count("aten._to_dense.default")
+    assert driftline.flush()
+    assert receiver.rows() == 4
+    assert receiver.batches[0].columns.keys() == {"@latency", "@prediction"}
+
+
 def test_saved_and_loaded(receiver, model):
     """What torch saves of an instrumented module, whole or its state, is the plain one's."""
     expected = model(ROWS)

@@ -105,29 +105,34 @@ class Matrix:
 
 
 class Opaque(Matrix):
-    """A table of a library's own, read by its own functions, a few rows at a time."""
+    """A table of a library's own, read by its own functions: rows are taken whole, whatever is kept of them."""
 
-    __slots__ = ("_take", "_width")
+    __slots__ = ("_take", "_taken", "_width")
 
     def __init__(
         self,
         columns: Sequence[str] | None,
         shape: tuple[int, int],
         take: Callable[[Kept], NDArray[Any]],
+        taken: int | None = None,
     ) -> None:
         self.rows, self._width = shape
+        self._taken = self._width if taken is None else taken
         self.names = tuple(columns) if columns and len(columns) == self._width else None
         self._take = take
 
     @property
     def row_bytes(self) -> int:
-        return 4 * self._width
+        return 4 * self._taken
 
     def only(self, wanted: Wanted) -> Opaque:
         columns = self.names or unnamed(self._width)
         at = [number for number, name in enumerate(columns) if wanted(name)]
         return Opaque(
-            [columns[number] for number in at], (self.rows, len(at)), lambda kept: self._take(kept)[:, at]
+            [columns[number] for number in at],
+            (self.rows, len(at)),
+            lambda kept: self._take(kept)[:, at],
+            self._taken,
         )
 
     def own(self, kept: Kept) -> None:
