@@ -169,6 +169,19 @@ def test_a_call_used_again(receiver):
     assert (receiver.rows(), used()) == (5, [0])
 
 
+def test_names_that_cannot_be_asked_for_any_more(receiver, monkeypatch):
+    """A model that raises where its names are asked for is recorded without features, after calls like it too."""
+    model, owner = recorder_of(receiver), Owner(2)
+    for _ in range(3):
+        call(model, np.zeros((1, 2)), 0.5, owner=owner)
+    monkeypatch.setattr(Owner, "feature_names_in_", property(lambda _: 1 / 0), raising=False)
+    for _ in range(3):
+        call(model, np.zeros((1, 2)), 0.5, owner=owner)
+    assert driftline.flush(10)
+    assert [value is None for value in receiver.values("name0")] == [False] * 3 + [True] * 3
+    assert receiver.values("@prediction") == [0.5] * 6
+
+
 def test_after_a_shutdown(receiver):
     """Calls like those before a shutdown begin anew, as the first one did."""
     model = recorder_of(receiver)

@@ -49,8 +49,11 @@ class Arrays:
             and features.shape == self.shape
         ):
             owner = call.owner
-            given = None if owner is None else getattr(owner, "feature_names_in_", None)
-            columns = given if given is None else call.recorder.columns(owner)
+            try:
+                given = None if owner is None else getattr(owner, "feature_names_in_", None)
+                columns = given if given is None else call.recorder.columns(owner)
+            except Exception:  # noqa: BLE001 - it is a foreign object: the long way asks again, and says so
+                return None
             if columns is self.columns or columns == self.columns:
                 copied: bytes = features.tobytes()
                 return copied
