@@ -136,16 +136,17 @@ class Sidecar:
         found = fingerprint(self.config.baselines)
         if found == self._fingerprint:
             return
-        self._fingerprint = found
+        outcome = "failed"
         try:
             baselines = Baselines.load(self.config.baselines)
             self.monitor.reload(baselines)
-        except BaselineError as error:
-            self.telemetry.reloaded("failed")
-            logger.error("baselines: the changed ones are not used, the old ones are kept: %s", error)
-        else:
-            self.telemetry.reloaded("loaded")
+            outcome = "loaded"
             logger.info("baselines: reloaded, %d are known now", len(baselines.all))
+        except BaselineError as error:  # after any other, which is a fault of ours, the next tick tries again
+            logger.error("baselines: the changed ones are not used, the old ones are kept: %s", error)
+        finally:
+            self.telemetry.reloaded(outcome)
+        self._fingerprint = found
 
     # --- pages ----------------------------------------------------------------------------------
 
