@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from driftline.baseline.files import Files
+from driftline.baseline.files import BATCH_ROWS, Files
 from driftline.baseline.kinds import Unfit, refuse_personal
-from driftline.baseline.table import open_table, pyarrow
-from driftline.baseline.vectors import measured
+from driftline.baseline.stream import in_parts
+from driftline.baseline.table import pyarrow
 from driftline.columns import take
 from driftline.errors import BaselineError
 from driftline.histogram import Histogram
 from driftline.statistics.psi import psi
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
     from driftline.baseline import Baseline, FeatureBaseline
+    from driftline.baseline.table import Table
     from driftline.columns import Column
+
+    Cut: TypeAlias = Callable[[], Iterator[NDArray[np.float64]]]
+    """Tells the window of each row by a number, piece by piece; a row of none has no number."""
 
 LEAST_ROWS = 200
 """A window of fewer is not judged in production either."""
@@ -61,13 +67,19 @@ class Spread(NamedTuple):
         return {"P3": round(float(large), 2), "P2": round(float(large * LARGE), 2)}
 
 
-def by_rows(rows: int, size: int) -> list[NDArray[np.intp]]:
-    """Return windows of *size* rows each, in the order of the data; what is left over at the end is none."""
-    return [np.arange(start, start + size) for start in range(0, rows - size + 1, size)]
+def by_rows(rows: int, size: int) -> Cut:
+    """Return windows of *size* rows each, in the order of the data; what is left over at the end is in none."""
+
+    def numbers() -> Iterator[NDArray[np.float64]]:
+        for start in range(0, rows, BATCH_ROWS):
+            found = np.arange(start, min(rows, start + BATCH_ROWS)) // size
+            yield np.where(found < rows // size, found, np.nan)
+
+    return numbers
 
 
-def by_time(path: Path, column: str, hours: float) -> list[NDArray[np.intp]]:
-    """Return the rows of each window of so many *hours*, from midnight UTC on; cut off ones, of less than half the usual rows, not.
+def by_time(path: Path, column: str, hours: float) -> Cut:
+    """Return windows of so many *hours*, from midnight UTC on.
 
     Raises:
         BaselineError: The column is not there, or holds no time.
@@ -77,80 +89,102 @@ def by_time(path: Path, column: str, hours: float) -> list[NDArray[np.intp]]:
         raise BaselineError(
             f"{path}: column {column!r} is not there, there are {', '.join(files.names[:20])}"
         )
-    parts = []
-    for batch in files.batches([column]):
-        try:
-            times = batch.column(column).cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
-        except pa.ArrowException as error:
-            raise BaselineError(
-                f"{path}: column {column!r} holds no time: {str(error).splitlines()[0]}"
-            ) from error
-        parts.append(times.to_numpy().astype(np.float64))
-    times = np.concatenate(parts) if parts else np.empty(0)
-    known = np.flatnonzero(np.isfinite(times))
-    number, place = np.unique(times[known] // (3_600_000 * hours), return_inverse=True)
-    windows = [known[place == window] for window in range(len(number))]
-    usual = float(np.median([len(window) for window in windows])) if windows else 0.0
-    return [window for window in windows if 2 * len(window) >= usual]
+
+    def numbers() -> Iterator[NDArray[np.float64]]:
+        for batch in files.batches([column]):
+            try:
+                times = batch.column(column).cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
+            except pa.ArrowException as error:
+                raise BaselineError(
+                    f"{path}: column {column!r} holds no time: {str(error).splitlines()[0]}"
+                ) from error
+            yield times.to_numpy().astype(np.float64) // (3_600_000 * hours)
+
+    return numbers
 
 
 def spread(
-    baseline: Baseline,
-    data: Any,
-    windows: Sequence[NDArray[np.intp]],
-    *,
-    outputs: Mapping[str, str] | None = None,
+    baseline: Baseline, data: Any, windows: Cut, *, outputs: Mapping[str, str] | None = None
 ) -> list[Spread]:
     """Return how far each feature of *baseline* is from it in each of the *windows* of *data*.
+
+    Files of any size are read in bounded memory: the windows twice, the features once.
 
     Args:
         baseline: The baseline.
         data: Recent rows, in which nothing was wrong.
-        windows: The rows of each window; those of fewer than 200 are passed over.
+        windows: How they are cut; a window of fewer than 200 rows, or of less than half the usual number, as at
+            the ends of the data, is passed over.
         outputs: The column of an output by its reserved name, such as ``{"@prediction": "y_hat"}``.
 
     Raises:
         BaselineError: The data cannot be read, has none of the features, or gives fewer than five windows.
     """
-    enough = [window for window in windows if len(window) >= LEAST_ROWS]
+    chosen = _chosen(windows)
+    parts = in_parts(data, baseline.embeddings)
+    sources = {name: (outputs or {}).get(name, name) for name in baseline.features}
+    features = [feature for name, feature in baseline.features.items() if sources[name] in parts.names]
+    if not features:
+        raise BaselineError(
+            f"the recent data has none of the baseline's features: {', '.join(baseline.features)}"
+        )
+    held = {f.name: np.zeros((len(chosen), len(f.bins)), np.int64) for f in features}
+    looks: dict[str, str] = {}
+    ahead, waiting = windows(), np.empty(0)
+    for part in parts.read([*dict.fromkeys(sources[f.name] for f in features)]):
+        while len(waiting) < part.rows:
+            waiting = np.concatenate([waiting, next(ahead)])
+        number, waiting = waiting[: part.rows], waiting[part.rows :]
+        rows_of = {window: np.flatnonzero(number == chosen[window]) for window in _among(number, chosen)}
+        for feature in features:
+            column = _read(part, sources[feature.name])
+            if feature.name not in looks:  # the first rows tell as well as any
+                looks[feature.name] = _look(feature.name, column, part.rows / parts.rows)
+            for window, rows in rows_of.items():
+                held[feature.name][window] += feature.layout.folded(feature.count(take(column, rows)).values)
+    return [Spread(f.name, _scores(f, held[f.name]), looks.get(f.name, "")) for f in features]
+
+
+def _chosen(windows: Cut) -> NDArray[np.float64]:
+    """Return the numbers of the windows that are judged, rising."""
+    sizes: Counter[float] = Counter()
+    for piece in windows():
+        numbers, rows = np.unique(piece[np.isfinite(piece)], return_counts=True)
+        sizes.update(dict(zip(numbers.tolist(), rows.tolist(), strict=True)))
+    usual = float(np.median([*sizes.values()])) if sizes else 0.0
+    enough = [number for number, rows in sizes.items() if rows >= LEAST_ROWS and 2 * rows >= usual]
     if len(enough) < LEAST_WINDOWS:
         raise BaselineError(
             f"the recent data gives {len(enough)} windows of {LEAST_ROWS} rows or more; {LEAST_WINDOWS} are needed"
         )
-    table = measured(open_table(data), baseline.embeddings)
-    found = []
-    for name, feature in baseline.features.items():
-        source = (outputs or {}).get(name, name)
-        if source not in table.names:
-            continue
-        try:
-            column = table.column(source)
-        except Unfit as reason:
-            raise BaselineError(f"column {source!r} {reason}") from reason
-        found.append(
-            Spread(name, _scores(feature, column, enough), "" if name[0] == "@" else _look(name, column))
-        )
-    if not found:
-        raise BaselineError(
-            f"the recent data has none of the baseline's features: {', '.join(baseline.features)}"
-        )
-    return found
+    return np.sort(enough)
 
 
-def _scores(
-    feature: FeatureBaseline, column: Column, windows: Sequence[NDArray[np.intp]]
-) -> NDArray[np.float64]:
+def _among(numbers: NDArray[np.float64], chosen: NDArray[np.float64]) -> list[int]:
+    """Return the places in *chosen* of the windows that *numbers* hold."""
+    return np.flatnonzero(np.isin(chosen, numbers)).tolist()
+
+
+def _read(part: Table, column: str) -> Column:
+    try:
+        return part.column(column)
+    except Unfit as reason:
+        raise BaselineError(f"column {column!r} {reason}") from reason
+
+
+def _scores(feature: FeatureBaseline, held: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the PSI of every window that has values, on the bins that the rules judge."""
     edges = np.arange(len(feature.bins) + 1.0)
     expected = Histogram(edges, feature.layout.folded(feature.counts))
-    held = (feature.layout.folded(feature.count(take(column, rows)).values) for rows in windows)
     filled = [counts for counts in held if counts.any() and feature.values]
     return np.array([float(psi(expected, Histogram(edges, counts))) for counts in filled])
 
 
-def _look(name: str, column: Column) -> str:
+def _look(name: str, column: Column, share: float) -> str:
+    if name.startswith("@"):
+        return ""
     try:
-        refuse_personal(name, column)
+        refuse_personal(name, column, share)
     except Unfit as reason:
         return str(reason).partition(";")[0]
     return ""

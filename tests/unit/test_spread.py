@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 from driftline import config
-from driftline.baseline import Baseline
+from driftline import spread as module
+from driftline.baseline import Baseline, files, stream
 from driftline.cli import main
 from driftline.errors import BaselineError
-from driftline.spread import Spread, by_rows, by_time, spread
+from driftline.spread import Spread, _chosen, by_rows, by_time, spread
 
 DAYS, ROWS = 20, 2000
 
@@ -50,10 +51,13 @@ def recent(tmp_path):
 
 def test_windows(recent):
     """By time they are days; the one that the data cuts off is none. By number they are what fits."""
-    windows = by_time(recent, "at", 24)
-    assert [len(window) for window in windows] == [ROWS] * (DAYS - 1)
-    assert sorted(np.concatenate(windows)) == list(range(ROWS // 4, ROWS // 4 + ROWS * (DAYS - 1)))
-    assert [len(window) for window in by_rows(1050, 200)] == [200] * 5
+    numbers = np.concatenate([*by_time(recent, "at", 24)()])
+    days, sizes = np.unique(numbers, return_counts=True)
+    assert sizes.tolist() == [ROWS // 4] + [ROWS] * (DAYS - 1)
+    assert _chosen(by_time(recent, "at", 24)).tolist() == days[1:].tolist()
+    (numbers,) = by_rows(1050, 200)()
+    assert np.isnan(numbers[1000:]).all()
+    assert np.unique(numbers[:1000], return_counts=True)[1].tolist() == [200] * 5
 
 
 @pytest.mark.parametrize("suffix", ["csv", "arrow"])
@@ -61,8 +65,8 @@ def test_times_of_any_file(recent, suffix, tmp_path):
     """The time may lie in CSV, as text that says one, or in Arrow."""
     path = tmp_path / f"r.{suffix}"
     rows().to_csv(path) if suffix == "csv" else rows().reset_index(drop=True).to_feather(path)
-    expected = by_time(recent, "at", 24)
-    assert [len(window) for window in by_time(path, "at", 24)] == [len(window) for window in expected]
+    expected = np.concatenate([*by_time(recent, "at", 24)()])
+    assert np.array_equal(np.concatenate([*by_time(path, "at", 24)()]), expected)
 
 
 def test_what_wanders_gets_room(baseline, recent):
@@ -80,6 +84,32 @@ def test_what_wanders_gets_room(baseline, recent):
     assert not restless.moved
     assert found["moved"].moved
     assert found["ticket_id"].look.startswith("looks like ids")
+
+
+@pytest.mark.parametrize("order", ["sorted", "shuffled"])
+@pytest.mark.parametrize("cut", ["time", "rows"])
+def test_data_larger_than_memory(baseline, tmp_path, monkeypatch, order, cut):
+    """However the rows come in parts, and the windows over them, the scores are those of all of it at once."""
+    data = rows() if order == "sorted" else rows().sample(frac=1, random_state=0)
+    path = tmp_path / "recent.parquet"
+    data.to_parquet(path)
+
+    def found():
+        windows = by_time(path, "at", 24) if cut == "time" else by_rows(len(data), 2100)
+        return spread(baseline, path, windows, outputs={"@prediction": "y_hat"})
+
+    whole = found()
+    monkeypatch.setattr(stream, "EXACT_ROWS", 1000)
+    monkeypatch.setattr(files, "BATCH_ROWS", 1777)
+    monkeypatch.setattr(module, "BATCH_ROWS", 1300)
+    parts = []
+    monkeypatch.setattr(module, "_read", lambda part, column: parts.append(part.rows) or part.column(column))
+    for one, other in zip(whole, found(), strict=True):
+        assert one.feature == other.feature
+        assert one.scores.tolist() == other.scores.tolist()
+        assert one.look == other.look
+    assert max(parts) <= 1777
+    assert len(whole[0].scores) == (DAYS - 1 if cut == "time" else len(data) // 2100)
 
 
 def test_no_window_is_no_reason():

@@ -186,15 +186,6 @@ class Files:
             raise BaselineError(f"{self.path}: {what}{expected}: {reason}") from error
 
 
-def open_files(path: Path) -> Table:
-    """Return the columns of the files at *path*.
-
-    Raises:
-        BaselineError: They cannot be read.
-    """
-    return Files(path).table()
-
-
 def _found(path: Path) -> list[Path]:
     """Return the parts of a table, by name."""
     if path.is_dir():

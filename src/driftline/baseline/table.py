@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -50,10 +49,6 @@ def open_table(data: Any) -> Table:
     Raises:
         BaselineError: It is something else, cannot be read, or what reads it is not installed.
     """
-    if isinstance(data, str | Path):
-        from driftline.baseline.files import open_files
-
-        return open_files(Path(data))
     if isinstance(data, np.ndarray) and data.ndim == 2:
         data = {f"x{number}": values for number, values in enumerate(data.T)}
     if isinstance(data, Mapping):

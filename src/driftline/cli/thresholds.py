@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from driftline.baseline.table import open_table
+from driftline.baseline.files import Files
 from driftline.errors import BaselineError
 from driftline.spread import FLOOR, LARGE, MARGIN, QUANTILE, by_rows, by_time, spread
 
@@ -29,7 +29,7 @@ def suggest(baseline: Baseline, arguments: argparse.Namespace, outputs: Mapping[
         windows = by_time(recent, arguments.time, arguments.hours)
         length = f"{arguments.hours:g} hours"
     elif arguments.window_rows is not None and arguments.window_rows > 0:
-        windows = by_rows(open_table(recent).rows, arguments.window_rows)
+        windows = by_rows(Files(recent).rows, arguments.window_rows)
         length = f"{arguments.window_rows} rows"
     else:
         raise BaselineError(
