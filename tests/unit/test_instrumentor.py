@@ -7,8 +7,9 @@ import gc
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.ensemble import StackingClassifier
+from sklearn.ensemble import RandomForestClassifier, StackingClassifier
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -63,6 +64,23 @@ def test_one_name_is_of_the_outermost_call(zero_code, receiver):
     by_hand = driftline.instrument(make_pipeline(LogisticRegression()).fit(X, Y), name="mine", version="1")
     by_hand.predict(X)
     assert arrived(receiver) == {"m": 40, "other": 40, "mine": 40}
+
+
+def test_threads_of_a_model_are_a_part_of_its_call(zero_code, receiver):
+    """A forest that asks its trees in threads of their own is one model: within others, by hand, in training."""
+    zero_code(**NAMED)
+    forest = RandomForestClassifier(5, n_jobs=2)
+    model = GridSearchCV(make_pipeline(StandardScaler(), forest), {}, cv=2).fit(X, Y)
+    model.predict(X)
+    assert arrived(receiver) == {"m": 40}
+    best = model.best_estimator_[-1]
+    best.predict_proba(X)
+    best.estimators_[0].predict(X)  # nobody else's part now
+    assert arrived(receiver) == {"m": 80}
+    with driftline.observe("other", "1", X):
+        best.predict(X)
+    driftline.instrument(best, name="mine", version="1").predict(X)
+    assert arrived(receiver) == {"other": 40, "mine": 40}
 
 
 def test_named_models_count_beside_each_other(zero_code, receiver):

@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import threading
 import weakref
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 NO_VERSION = "unversioned"
 ANY = "*"
+MOST_LOOKED_AT = 100_000  # when a model's parts are looked for: it may hold its training data, too
 _OURS = "__driftline_auto__"  # said by what stands in the place of a method
 
 
@@ -98,6 +101,8 @@ class _Named:
         self._task = environ.get("DRIFTLINE_TASK") or None
         self._policy, self._settings = Policy.load(environ=environ), settings
         self._recorders: dict[tuple[str, str, str | None], Recorder | None] = {}
+        self._asking: list[tuple[Call, frozenset[int]]] = []
+        self._lock = threading.RLock()  # a signal's handler may predict while its thread is in here
         for named in self.models.values():
             self.recorder(named)
 
@@ -120,6 +125,19 @@ class _Named:
             )
         return self._recorders[key]
 
+    def asks(self, call: Call, parts: frozenset[int]) -> None:
+        """Remember until it is over that *call* is of a model with these *parts*."""
+        with self._lock:
+            going_on = (
+                one for one in self._asking if one[0].owner is not None
+            )  # which a call forgets at its end
+            self._asking = [*going_on, (call, parts)]
+
+    def asking(self, model: Any) -> Call | None:
+        """Return the call that *model* is a part of in another thread, where a forest asks its trees; None for none."""
+        key = id(model)
+        return next((call for call, parts in self._asking if key in parts and _goes_on(call)), None)
+
 
 class _Known(NamedTuple):
     """What is known of one model that was called.
@@ -129,12 +147,14 @@ class _Known(NamedTuple):
         kind: Its class when it was read.
         watches: How the calls of its methods are recorded.
         trained: Tells whether a call trains it.
+        parts: The ``id`` of each model that it is made of.
     """
 
     model: weakref.ref[Any]
     kind: type[Any]
     watches: dict[str, Watch]
     trained: Callable[[Asked], bool] | None
+    parts: frozenset[int]
 
 
 class _Patches:
@@ -252,16 +272,28 @@ class _Patches:
         model = self._named.model(kind)
         return None if model is None else self._named.recorder(model, task)
 
-    def is_part(self) -> bool:
-        """Tell whether a call that begins now is a part of another.
+    def is_part(self, model: Any) -> bool:
+        """Tell whether a call of *model* that begins now is a part of another.
 
-        Where no class is named it is one of any other; else of one that trains, or of a model of its framework
-        that is of another kind, as an estimator that asks its Booster.
+        Where no class is named it is one of any other, in other threads of one whose model is made of this; else of
+        one that trains, or of a model of its framework that is of another kind, as an estimator that asks its Booster.
         """
         outer = current_call()
-        if outer is None or isinstance(outer, Silence) or ANY in self._named.models:
+        if ANY in self._named.models:
+            holder = self._named.asking(model)
+            if (
+                outer is not None and holder is None
+            ):  # a block, a training, or a call that is instrumented by hand
+                self.asks(outer, model)
+            return (outer or holder) is not None
+        if outer is None or isinstance(outer, Silence):
             return outer is not None
         return not isinstance(outer.owner, self._base) and self._name in frameworks_of(type(outer.owner))
+
+    def asks(self, call: Call, model: Any) -> None:
+        """Let no call of what *model* is made of count beside *call*, which is one of its own."""
+        if parts := self.known(model).parts:
+            self._named.asks(call, parts)
 
     def known(self, model: Any) -> _Known:
         """Return what is known of *model*."""
@@ -283,7 +315,9 @@ class _Patches:
         watches = {} if reading is None or recorder is None else watches_of(model, reading, recorder)
         key = id(model)
         alive = weakref.ref(model, lambda _: self._known.pop(key, None))
-        known = self._known[key] = _Known(alive, kind, watches, None if reading is None else reading.trained)
+        trained = None if reading is None else reading.trained
+        parts = _parts(model) if ANY in self._named.models else frozenset[int]()
+        known = self._known[key] = _Known(alive, kind, watches, trained, parts)
         return known
 
 
@@ -305,7 +339,7 @@ class _Serving:
     def begin(self, asked: Asked) -> Call | None:
         """Return the call to record; None where it serves nobody."""
         try:
-            if (self.drawing is not None and self.drawing()) or self.patches.is_part():
+            if (self.drawing is not None and self.drawing()) or self.patches.is_part(asked.model):
                 return None
             known = self.patches.known(asked.model)
             watch = known.watches.get(self.name)
@@ -313,6 +347,8 @@ class _Serving:
                 return None
             asked.task, asked.classes = watch.task, watch.classes
             call = watch.begin(asked)
+            if call is not None and known.parts:
+                self.patches.asks(call, asked.model)
             if call is None and known.trained is not None and known.trained(asked):
                 known.watches.clear()
                 remark(
@@ -330,6 +366,32 @@ class _Serving:
         watch = self.patches.known(asked.model).watches.get(self.name)
         if watch is not None:
             watch.tell(call, asked, result)
+
+
+def _goes_on(call: Call) -> bool:
+    """Tell whether *call* is not over: then it has forgotten whose it was."""
+    return call.began is not None or call.owner is not None
+
+
+def _parts(model: Any) -> frozenset[int]:
+    """Return the ``id`` of each model that *model* is made of, such as the trees of its forest."""
+    found: set[int] = set()
+    waiting = [iter(getattr(model, "__dict__", {}).values())]
+    for _ in range(MOST_LOOKED_AT):
+        while waiting and (value := next(waiting[-1], waiting)) is waiting:
+            waiting.pop()
+        if not waiting:
+            break
+        if isinstance(value, dict):
+            waiting.append(iter(value.values()))
+        elif isinstance(value, list | tuple):
+            waiting.append(iter(value))
+        elif isinstance(value, np.ndarray):
+            waiting += [iter(value.flat)] if value.dtype.hasobject else []
+        elif id(value) not in found and hasattr(value, "__dict__") and frameworks_of(type(value)):
+            found.add(id(value))
+            waiting.append(iter(vars(value).values()))
+    return frozenset(found)
 
 
 def _descendants(kind: type[Any]) -> Iterator[type[Any]]:
