@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 HEAVY = ("scipy", "pandas", "sklearn", "grpc", "prometheus_client", "pydantic", "opentelemetry.sdk")
 LATER = (
@@ -47,3 +52,26 @@ def test_watching_loads_nothing_heavy():
     loaded = loaded_after(code)
     assert not loaded & set(HEAVY)
     assert "driftline.wire" in loaded
+
+
+def test_what_is_imported_is_declared():
+    """Whatever src imports is a dependency of ours or of an extra, not of another that may let go of it."""
+    root = Path(__file__).parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = {_plain(re.split(r"[<>=\[]", one)[0]) for group in groups for one in group}
+    imported = set()
+    for file in (root / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+    by = packages_distributions()
+    theirs = imported - sys.stdlib_module_names - {"driftline"}
+    assert len(theirs) > 10
+    assert not {name for name in theirs if not {_plain(one) for one in by.get(name, [name])} & declared}
+
+
+def _plain(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()

@@ -44,7 +44,7 @@ class Table(NamedTuple):
 
 
 def open_table(data: Any) -> Table:
-    """Return the columns of *data*: a DataFrame, an Arrow table, a dictionary of columns, an array, files.
+    """Return the columns of *data*: a DataFrame, an Arrow table, a dictionary of columns, an array.
 
     Raises:
         BaselineError: It is something else, cannot be read, or what reads it is not installed.
