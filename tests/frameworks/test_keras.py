@@ -24,19 +24,6 @@ def watched(model, receiver):
     return driftline.instrument(model, name="m", version="1", endpoint=receiver.endpoint)
 
 
-@pytest.fixture(params=["by hand", "by the name of its class"])
-def recorded(request, receiver, zero_code):
-    """Return what has the calls of a Sequential recorded."""
-
-    def record(model):
-        if request.param == "by hand":
-            return watched(model, receiver)
-        zero_code(DRIFTLINE_MODELS="Sequential=m")
-        return model
-
-    return record
-
-
 def test_training_serves_nobody(receiver, model, recorded):
     """fit, evaluate and calls in training record nothing."""
     recorded(model)

@@ -25,19 +25,6 @@ def watched(model, receiver, **more):
     return driftline.instrument(model, name="m", version="1", endpoint=receiver.endpoint, **more)
 
 
-@pytest.fixture(params=["by hand", "by the name of its class"])
-def recorded(request, receiver, zero_code):
-    """Return what has the calls of a Sequential recorded."""
-
-    def record(model):
-        if request.param == "by hand":
-            return watched(model, receiver)
-        zero_code(DRIFTLINE_MODELS="Sequential=m, Linear=n")
-        return model
-
-    return record
-
-
 class Operations(TorchDispatchMode):
     """The operations that torch runs."""
 

@@ -225,3 +225,27 @@ def test_copies_are_recorded(zero_code, receiver):
     assert LogisticRegression.predict.__qualname__ == "LinearClassifierMixin.predict"
     model.predict(X)
     assert arrived(receiver) == {"m": 40}
+
+
+def test_nothing_of_ours_is_in_the_way(zero_code, monkeypatch):
+    """While everything that decides what is recorded fails, models predict and are trained, and classes are made."""
+    expected = LogisticRegression().fit(X, Y).predict(X)
+
+    def fail(*_):
+        raise RuntimeError("driftline failed")
+
+    zero_code(**NAMED)
+    model = LogisticRegression().fit(X, Y)
+    for step in ("is_part", "known", "_replace"):
+        with monkeypatch.context() as broken:
+            broken.setattr(f"driftline.instrumentation.instrumentor._Patches.{step}", fail)
+            assert [*model.fit(X, Y).predict(X)] == [*expected]
+
+            class Later(LogisticRegression):
+                def predict(self, x):
+                    return super().predict(x)
+
+            assert [*Later().fit(X, Y).predict(X)] == [*expected]
+    with monkeypatch.context() as broken:
+        broken.setattr("driftline.instrumentation.calls.Watch.tell", fail)
+        assert [*model.predict(X)] == [*expected]

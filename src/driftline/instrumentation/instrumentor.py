@@ -12,7 +12,7 @@ import inspect
 import os
 import threading
 import weakref
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -216,10 +216,10 @@ class _Patches:
         return __init_subclass__
 
     def _patch(self, kind: type[Any]) -> None:
-        if self._recorder(kind) is None or "__driftline_plain__" in vars(kind):
-            return
         before = len(self._originals)
         try:
+            if self._recorder(kind) is None or "__driftline_plain__" in vars(kind):
+                return
             for name in (*self._framework.serves, *self._framework.trains):
                 original = inspect.getattr_static(kind, name, None)
                 if original is not None and not hasattr(original, _OURS):  # nor inherited from such
@@ -238,10 +238,11 @@ class _Patches:
         """Put back what was there before the *first* replacement that goes, and those after it."""
         while len(self._originals) > first:
             kind, name, original = self._originals.pop()
-            if original is None:
-                delattr(kind, name)
-            else:
-                setattr(kind, name, original)
+            with suppress(Exception):  # what refuses keeps nobody else from being put back
+                if original is None:
+                    delattr(kind, name)
+                else:
+                    setattr(kind, name, original)
 
     def _stand_in(self, original: Any, name: str) -> Any:
         def watched(method: Callable[..., Any], model: Any = None) -> Callable[..., Any]:
@@ -363,9 +364,12 @@ class _Serving:
 
     def tell(self, call: Call, asked: Asked, result: Any) -> None:
         """Say what *call* returned."""
-        watch = self.patches.known(asked.model).watches.get(self.name)
-        if watch is not None:
-            watch.tell(call, asked, result)
+        try:
+            watch = self.patches.known(asked.model).watches.get(self.name)
+            if watch is not None:
+                watch.tell(call, asked, result)
+        except Exception as error:  # noqa: BLE001 - the same
+            problem("auto", f"an output of {self.name} is not sent", error)
 
 
 def _goes_on(call: Call) -> bool:
