@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -51,6 +54,26 @@ def test_normalised_vectors_have_one_norm():
     single = compare(baseline, {"text": double.astype(np.float32)})
     assert [one.says for one in single.verdicts] == ["same", "same"]
     assert len(baseline.features["text.norm"].bins) == 1
+
+
+def test_the_order_of_sums():
+    """A centroid is the same whatever the order of the rows, where a sum of floats is not."""
+    rows = np.array([[1.0, 0.1], [1e16, 0.2], [-1e16, 0.3], [3.0, 0.7]])
+    found = {
+        tuple(driftline.Embedding.of("x", rows[list(order)]).centroid) for order in permutations(range(4))
+    }
+    assert len(found) == 1
+
+
+def test_lists_of_all_lengths_take_no_room():
+    """Of a column that holds no vectors not every length is kept in mind."""
+    rows = [np.ones(2000 + n, np.int8) for n in range(2000)]
+    tracemalloc.start()
+    with pytest.raises(ConfigurationError, match="holds lists of different lengths"):
+        driftline.Embedding.of("x", rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6, "all of them took 48 MB"
 
 
 def test_bad_vectors():

@@ -137,15 +137,18 @@ def _is_list_of_numbers(kind: Any) -> bool:
 
 
 def _holds_vectors(values: Any) -> bool:
-    """Tell whether a column's first value that is not missing is one vector or list, of whatever."""
+    """Tell whether most of what a column holds is one vector or list a row, of whatever."""
     if isinstance(values, np.ndarray) and values.ndim == 2:
         return values.shape[1] > 1 and values.dtype.kind in "fiub"
     if _is_from("pyarrow", values):
         return _is_list_of_numbers(values.type)
     if isinstance(values, Coded) or getattr(getattr(values, "dtype", None), "kind", "O") != "O":
         return False
-    first = next((item for item in values if not is_missing(item)), None)
-    return isinstance(first, list | tuple) or (isinstance(first, np.ndarray) and first.ndim > 0)
+    lists = {kind for kind in set(map(type, values)) if issubclass(kind, list | tuple | np.ndarray)}
+    if not lists:
+        return False
+    others = sum(type(item) not in lists and not is_missing(item) for item in values)
+    return sum(type(item) in lists for item in values) > others
 
 
 def read_pieces(batches: Callable[[Sequence[str]], Iterable[Any]], name: str) -> Callable[[], Iterable[Any]]:
