@@ -135,7 +135,7 @@ def test_rules_are_the_simulation(tmp_path):
         "rule_files": [str(RULES / "recording" / name) for name in ("models.yml", "drift.yml")],
         "evaluation_interval": "1h",
         "group_eval_order": [
-            f"driftline.{name}" for name in ("models", "hour", "day", "week", "month", "shift")
+            f"driftline.{name}" for name in ("models", "bins.hour", "bins.day", "bins.week", "day", "shift")
         ],
         "tests": [
             {

@@ -136,7 +136,9 @@ def _drawn(asking: Asking, feature: str, borders: Mapping[str, Mapping[str, str]
     share = "version_feature_bin:driftline_feature_share:24h"
     ratio = "version_feature_bin:driftline_feature_baseline_ratio:avg"
     by = ("version", "binning", "bin")
-    observed = asking.now(f"share of the last 24 hours in each bin of {feature}", f"{share}{{{of}}}", *by)
+    observed = asking.now(
+        f"share of the last 24 hours in each bin of {feature}", f"last_over_time({share}{{{of}}}[40m])", *by
+    )
     values = asking.now(
         f"values of {feature}, by version",
         f"version_feature:driftline_feature_values:increase24h{{{of}}}",
@@ -145,7 +147,7 @@ def _drawn(asking: Asking, feature: str, borders: Mapping[str, Mapping[str, str]
     expected = asking.now(f"share of training in each bin of {feature}", f"{ratio}{{{of}}}", *by)
     lastweek = asking.now(
         f"share of the same hours of last week in each bin of {feature}",
-        f"model_feature_bin:driftline_feature_share:24h{{{of}}} offset 1w", *by[1:],
+        f"last_over_time(model_feature_bin:driftline_feature_share:24h{{{of}}}[40m] offset 1w)", *by[1:],
     )  # fmt: skip
     figures = []
     # after a new baseline the last day still has values on the bins of the one that is gone

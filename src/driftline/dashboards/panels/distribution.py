@@ -5,16 +5,18 @@ from __future__ import annotations
 from driftline.dashboards.panel import bars, rows
 from driftline.dashboards.queries import FEATURE, ONE
 
-_OBSERVED = "version_feature_bin:driftline_feature_share:24h"
-_EXPECTED = "version_feature_bin:driftline_feature_baseline_ratio:avg"
-_VALUES = "version_feature:driftline_feature_values:increase24h"
+_OF = f"{{{ONE}{FEATURE}}}"
+_EXPECTED = f"version_feature_bin:driftline_feature_baseline_ratio:avg{_OF}"
+# what is recorded every quarter of an hour is not there at every moment, and one round may be missed
+_OBSERVED = f"last_over_time(version_feature_bin:driftline_feature_share:24h{_OF}[40m])"
+_LAST_WEEK = f'last_over_time(model_feature_bin:driftline_feature_share:24h{{{ONE}, feature="$feature"}}[40m] offset 1w)'
+_VALUES = f"version_feature:driftline_feature_values:increase24h{_OF}"
 
 
 def _pooled(shares: str) -> str:
     """Return the shares of all chosen versions, each weighing as its values do."""
-    of = f"{{{ONE}{FEATURE}}}"
-    weighed = f"{shares}{of} * on (environment, model, version, feature, binning) group_left () {_VALUES}{of}"
-    return f"sum by (bin) ({weighed}) / on () group_left () sum({_VALUES}{of})"
+    weighed = f"{shares} * on (environment, model, version, feature, binning) group_left () {_VALUES}"
+    return f"sum by (bin) ({weighed}) / on () group_left () sum({_VALUES})"
 
 
 PANEL = bars(
@@ -23,10 +25,7 @@ PANEL = bars(
     "00 holds the lowest; of categories, the name stands below. Choose one version where two have different bins.",
     rows(_pooled(_EXPECTED)),
     rows(_pooled(_OBSERVED)),
-    rows(
-        f'avg by (bin) (model_feature_bin:driftline_feature_share:24h{{{ONE}, feature="$feature"}} offset 1w)'
-        f" and on (bin) {_EXPECTED}{{{ONE}{FEATURE}}}"
-    ),
+    rows(f"avg by (bin) ({_LAST_WEEK}) and on (bin) {_EXPECTED}"),
     columns={"bin": "bin", "Value #A": "training", "Value #B": "last 24 h", "Value #C": "last week"},
     unit="percentunit",
     runbook="ModelFeatureDrift",
