@@ -1,7 +1,7 @@
 """A fleet of sidecars as a Prometheus sees it: pages that it scrapes, and what the rules recorded in the weeks before.
 
 Only series that the rules read; a model is asked for ten rows a second. To a Prometheus that has just started a page
-tells the last hour first, six minutes a scrape, every sample with its time: so the hour lies in the head of its
+tells the last hour first, three minutes a scrape, every sample with its time: so the hour lies in the head of its
 database, as it would had it been there.
 """
 
@@ -17,7 +17,7 @@ from driftline.names import DURATION_BOUNDS
 
 MODELS, FEATURES, BINS = 10, 100, 10
 SCRAPE, ROUND, QUARTER, HOUR, DAY, WEEK = 15, 240, 900, 3600, 86_400, 604_800
-AT_ONCE = 24  # samples of a counter in a page of the past: an hour in one would be 400 MB
+AT_ONCE = 12  # samples of a counter in a page of the past: an hour in one would be 400 MB
 ROWS = 150  # of a model in 15 seconds
 BOUNDS = [*map(str, DURATION_BOUNDS), "+Inf"]
 
@@ -25,8 +25,14 @@ SINCE = HOUR - 4 * 60  # an hour less what passes until all have begun: a head t
 LASTS = 45 * 60  # what is read of a week ago is there as long as this is measured
 RECORDED = {
     "version_feature_bin:driftline_feature_values:increase1h": (3600, [(DAY + HOUR, HOUR, ROUND)]),
-    "version_feature:driftline_feature_values:increase1h": (36_000, [(WEEK + HOUR, WEEK - LASTS, ROUND)]),
-    "model_feature_bin:driftline_feature_values:increase1h": (3600, [(WEEK + HOUR, WEEK - LASTS, ROUND)]),
+    "version_feature:driftline_feature_values:increase1h": (
+        36_000,
+        [(WEEK + HOUR, WEEK - LASTS, ROUND), (4 * HOUR, HOUR, ROUND)],
+    ),
+    "model_feature_bin:driftline_feature_values:increase1h": (
+        3600,
+        [(WEEK + HOUR, WEEK - LASTS, ROUND), (4 * HOUR, HOUR, ROUND)],
+    ),
     # of a month only the midnights are read, of a week the same hour of each day
     "version_feature_bin:driftline_feature_values:increase24h": (
         86_400,
@@ -84,12 +90,12 @@ class Hours:
         self.told = None
 
     def text(self, now):
-        self.told = self.told or now - SINCE
-        if self.told > now - ROUND:
-            return ""
-        self.told += ROUND
-        return "".join(
-            f"{level}:driftline_feature_values:increase1h{{{each}}} {value} {self.told * 1000:.0f}\n"
+        """Return the page, and the moment up to which all is told with it."""
+        moment = (self.told or now - SINCE) + ROUND
+        if moment > now:
+            return "", self.told
+        lines = (
+            f"{level}:driftline_feature_values:increase1h{{{each}}} {value} {moment * 1000:.0f}\n"
             for level, value in (
                 ("version_feature_bin", 3600),
                 ("model_feature_bin", 3600),
@@ -97,6 +103,7 @@ class Hours:
             )
             for each in labels(level)
         )
+        return "".join(lines), moment
 
 
 class Sidecar:
@@ -136,12 +143,11 @@ class Sidecar:
         self.told = None
 
     def text(self, now):
-        self.told = self.told or now - SINCE
-        times = np.arange(self.told + SCRAPE, now, SCRAPE)[:AT_ONCE]
+        """Return the page, and the moment up to which all is told with it."""
+        times = np.arange((self.told or now - SINCE) + SCRAPE, now, SCRAPE)[:AT_ONCE]
         ends = [f" {moment * 1000:.0f}\n" for moment in times]
         if len(times) < AT_ONCE:
             times, ends = [now], ["\n"]
-        self.told = times[-1]
         risen = self.values + np.cumsum(self.rng.poisson(self.means, (len(ends), len(self.means))), axis=0)
         self.values = risen[-1]
         rows = zip(self.counters, risen.T.tolist(), strict=True)
@@ -150,7 +156,7 @@ class Sidecar:
             for counter, values in rows
             for value, end in zip(values, ends, strict=True)
         ]
-        return "".join(lines) + "\n".join(self.gauges) + "\n"
+        return "".join(lines) + "\n".join(self.gauges) + "\n", times[-1]
 
 
 @contextlib.contextmanager
@@ -163,11 +169,12 @@ def served():
             if self.path not in targets:
                 _, _, sidecars, number = self.path.split("/")
                 targets[self.path] = Hours() if number == "hours" else Sidecar(int(number), int(sidecars))
-            body = targets[self.path].text(time.time()).encode()
+            page, told = targets[self.path].text(time.time())
             self.send_response(200)
             self.send_header("content-type", "text/plain; version=0.0.4")
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(page.encode())
+            targets[self.path].told = told  # not where a busy Prometheus hung up: it is told again
 
         def log_message(self, *_):
             pass
