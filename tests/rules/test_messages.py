@@ -17,8 +17,8 @@ from rules.receivers import Jira, Mail
 from rules.test_alertmanager import ALERTMANAGER, AMTOOL, DRIFT, FOLDER, amtool, post
 from stack.processes import Children, Phone, alertmanager, eventually
 
-HOSTILE = '<b onmouseover="x">&amp;</b> <!channel> [here](http://evil.example) {code} "\\n" é'
-HARMLESS = HOSTILE.replace("<", "\u2039").replace(">", "\u203a")
+HOSTILE = r'<b onmouseover="x">&amp;</b> <!channel> [here](http://evil.example) \[or here\](http://evil.example) {code} "\n" é'
+HARMLESS = re.sub(r"[<\[]", "\u2039", re.sub(r"[>\]]", "\u203a", HOSTILE))
 ANNOTATIONS = {
     "summary": "A feature of a model has moved.",
     "description": "amount of fraud 1 (prod): PSI 0.31 of the last 24 h, threshold 0.10. Since 2026-11-20 08:15 UTC.",
@@ -290,14 +290,17 @@ class TestSent:
         if "teams" not in told.kinds:
             pytest.skip("this Alertmanager is older than 0.28, of which driftline writes Teams")
         cards = {
-            title("teams", one): one["attachments"][0]["content"]["body"][1]["text"]
+            title("teams", one): "\n\n".join(
+                text["text"] for text in one["attachments"][0]["content"]["body"]
+            )
             for one in told.of("teams")
         }
         links = f"[Runbook]({RUNBOOK}) · [Dashboard]({DASHBOARD})"
-        assert cards[f"P1 fraud (prod): amount: {SUMMARY}"] == f"{DESCRIPTION}\n\n{links}"
-        assert re.findall(
-            r"(?<!\\)\[.*?(?<!\\)\]\(.*?\)", cards[f"P3 {HARMLESS} (prod): a_b: {SUMMARY}"]
-        ) == links.split(" · ")
+        plain = f"P1 fraud (prod): amount: {SUMMARY}"
+        assert cards[plain] == f"{plain}\n\n{DESCRIPTION}\n\n{links}"
+        # two backslashes are one that is shown, and escape nothing
+        read = cards[f"P3 {HARMLESS} (prod): a_b: {SUMMARY}"].replace(r"\\", "")
+        assert re.findall(r"(?<!\\)\[.*?(?<!\\)\]\(.*?\)", read) == links.split(" · ")
 
     def test_jira(self, told):
         """One issue an incident: made, brought up to date, closed when it is over, reopened when it comes back."""
@@ -315,8 +318,8 @@ class TestSent:
                               ("GET", "issue/KEY/transitions"), ("POST", "issue/KEY/transitions")}  # fmt: skip
         assert {given for _, _, _, given in told.jira.asked} == {f"Basic {b64encode(b'bot:t0ken').decode()}"}
         hostile = next(issue for issue in told.jira.issues.values() if HARMLESS in issue["summary"])
-        assert "\\[here\\]" in hostile["description"]
-        assert "\\{code\\}" in hostile["description"]
+        assert r"\[here\](http://evil.example) /\[or here/\](http" in hostile["description"]
+        assert r"\{code\}" in hostile["description"]
 
     def test_nothing_failed(self, told):
         """No receiver refused anything: what came is not a second attempt at it."""
