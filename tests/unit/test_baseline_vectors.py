@@ -142,6 +142,14 @@ def test_lists_that_are_no_vectors(column, why):
     assert fault.startswith(f"feature 'tags' {why}")
 
 
+def test_lengths_that_look_like_something_else():
+    """What is measured is no time stamp, whatever its numbers."""
+    seconds = RNG.uniform(1.0e9, 2.4e9, ROWS)[:, np.newaxis]
+    found = build({"text": seconds * VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)})
+    assert list(found.features) == FEATURES[1:]
+    assert build({"age": AGES, "at": seconds[:, 0]}).skipped.keys() == {"at"}
+
+
 def test_a_few_vectors_of_another_length():
     """They are faults; the others are the embedding."""
     rows = [None if n % 100 == 0 else VECTORS[n][: 15 if n % 50 == 1 else 16] for n in range(ROWS)]
