@@ -27,6 +27,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 import driftline
 from driftline import names
 from driftline.instrumentation import buffer, durations, problems, process, recorder
+from driftline.instrumentation.settings import Settings
 
 
 @pytest.fixture
@@ -83,6 +84,22 @@ def test_span(receiver, spans):
     assert inside.parent.span_id == predict.context.span_id
     assert predict.status.status_code is StatusCode.UNSET
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_classes_that_cannot_be_asked_for(receiver):
+    """A model that raises where its classes are asked for is recorded without its scores, and no room is lost for it."""
+
+    class Owner:
+        feature_names_in_ = None
+        classes_ = property(lambda _: 1 / 0)
+
+    model = recorder.Recorder("m", "1", settings=Settings(endpoint=receiver.endpoint))
+    for _ in range(3):
+        with model.call(np.zeros((2, 3)), Owner()) as call:
+            call.score = np.zeros((2, 3))
+    assert driftline.flush(10)
+    assert receiver.rows() == 6
+    assert model.outlet.sender.buffer._used == 0
 
 
 def test_span_of_a_failed_call(receiver, spans):

@@ -406,7 +406,7 @@ class Call:
                     else self._output(read_prediction, self.prediction)
                 )
             if self.score is not None:
-                score = self._output(read_score, self.score, getattr(self.owner, "classes_", None))
+                score = self._output(self._read_score, self.score)
         rows = self.rows
         if rows is None:
             found = prediction or score
@@ -470,12 +470,15 @@ class Call:
             )
         return ()
 
-    def _output(self, read: Callable[..., Part], *given: Any) -> Part | None:
+    def _read_score(self, score: Any) -> Part:
+        return read_score(score, getattr(self.owner, "classes_", None))
+
+    def _output(self, read: Callable[[Any], Part], given: Any) -> Part | None:
         name = self.recorder.key[0]
         try:
-            part = read(*given)
+            part = read(given)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
-            problem("output", f"an output of {name} is not sent: {_reason(error, given[0])}", of=name)
+            problem("output", f"an output of {name} is not sent: {_reason(error, given)}", of=name)
             return None
         if self.rows is not None and part.rows != self.rows:
             problem(
