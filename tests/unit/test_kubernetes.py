@@ -35,6 +35,10 @@ def folder(tmp_path):
 @pytest.fixture
 def written(folder, capsys):
     """Return what is written, by kind and name."""
+    return write(folder, capsys)
+
+
+def write(folder, capsys):
     command = ["kubernetes", "--config", str(folder / "driftline.yaml"), "--image", "registry/driftline:1"]
     assert main([*command, "--namespace", "ml", "--label", "release=prom"]) == 0
     resources = list(yaml.safe_load_all(capsys.readouterr().out))
@@ -92,7 +96,27 @@ def test_keys_of_config_maps(written):
 
 def test_the_sidecar_finds_what_is_mounted(written, tmp_path_factory):
     """Laid out as the container mounts it, the configuration is good and its baselines are found."""
-    root = tmp_path_factory.mktemp("container")
+    settings = laid_out(written, tmp_path_factory.mktemp("container"))
+    found = Baselines.load(settings.baselines)
+    assert [(b.model, b.version, b.id) for b in found.all] == [("fraud", "1", baseline().id)]
+    assert settings.state.path.is_dir(), "the volume that may be written"
+
+
+def test_baselines_of_several_folders(folder, capsys, tmp_path_factory):
+    """Each is where the configuration says, though two have one name."""
+    for version in "23":
+        other = folder / f"other{version}"
+        other.mkdir()
+        baseline(version).save(other)
+        next(other.iterdir()).rename(other / "fraud.baseline.json")
+    given = 'baselines: ["baselines/", "other2/fraud.baseline.json", "other3"]'
+    (folder / "driftline.yaml").write_text(f"{SETTINGS}{given}\n")
+    settings = laid_out(write(folder, capsys), tmp_path_factory.mktemp("container"))
+    assert [b.version for b in Baselines.load(settings.baselines).all] == ["1", "2", "3"]
+
+
+def laid_out(written, root):
+    """Lay out in *root* what the container mounts; return the configuration as it reads it."""
     pod = written["StatefulSet", "driftline"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
@@ -113,11 +137,7 @@ def test_the_sidecar_finds_what_is_mounted(written, tmp_path_factory):
             there.mkdir(parents=True)
             for key, text in data.items():
                 (there / key).write_text(text)
-    path = root / container["args"][-1].lstrip("/")
-    settings = config.load(path)
-    found = Baselines.load(settings.baselines)
-    assert [(b.model, b.version, b.id) for b in found.all] == [("fraud", "1", baseline().id)]
-    assert settings.state.path.is_dir(), "the volume that may be written"
+    return config.load(root / container["args"][-1].lstrip("/"))
 
 
 @pytest.mark.parametrize("baselines", [[], ["baselines/fraud@1.baseline.json"]])
@@ -133,7 +153,7 @@ def test_a_baseline_keeps_its_name(tmp_path, capsys, baselines):
     written = [*yaml.safe_load_all(capsys.readouterr().out)]
     maps = {one["metadata"]["name"]: one["data"] for one in written if one["kind"] == "ConfigMap"}
     (pod,) = (one["spec"]["template"]["spec"] for one in written if one["kind"] == "StatefulSet")
-    sources = next(volume for volume in pod["volumes"] if volume["name"] == "baselines")["projected"][
+    sources = next(volume for volume in pod["volumes"] if volume["name"] == "baselines-0")["projected"][
         "sources"
     ]
     for source in sources:

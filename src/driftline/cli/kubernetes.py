@@ -87,11 +87,11 @@ def resources(path: Path, image: str) -> Iterator[Resource]:
     settings = config.load(path)
     _check_listens(settings, path)
     Baselines.load(settings.baselines)  # what the sidecar would refuse is refused here
-    files = baseline_files(settings.baselines)
+    folders = _folders(settings.baselines, path.absolute().parent)
     yield _config_map("driftline", {"driftline.yaml": path.read_text(encoding="utf-8")})
-    for file in files:
-        yield _config_map(_name(file), {KEY: file.read_text(encoding="utf-8")})
-    yield from _sidecar(settings, path, image, files)
+    for there, file in (one for files in folders.values() for one in files.items()):
+        yield _config_map(_name(there), {KEY: file.read_text(encoding="utf-8")})
+    yield from _sidecar(settings, path, image, folders)
     for file in sorted([*shipped_rules().glob("recording/*.yml"), *shipped_rules().glob("alerting/*.yml")]):
         yield {
             "apiVersion": "monitoring.coreos.com/v1",
@@ -107,7 +107,9 @@ def resources(path: Path, image: str) -> Iterator[Resource]:
         yield board
 
 
-def _sidecar(settings: Config, path: Path, image: str, files: list[Path]) -> Iterator[Resource]:
+def _sidecar(
+    settings: Config, path: Path, image: str, folders: dict[Path, dict[Path, Path]]
+) -> Iterator[Resource]:
     here = path.absolute().parent
     ports = {
         name: int(address.rpartition(":")[2])
@@ -115,10 +117,7 @@ def _sidecar(settings: Config, path: Path, image: str, files: list[Path]) -> Ite
         if (address := getattr(settings.listen, name))
     }
     probe = {"httpGet": {"path": "/-/ready", "port": "metrics"}}
-    folder = _there(
-        settings.baselines[0] if settings.baselines[0].suffix != ".json" else settings.baselines[0].parent,
-        here,
-    )
+    volumes = {f"baselines-{number}": folder for number, folder in enumerate(folders)}
     yield {
         "apiVersion": "v1",
         "kind": "Service",
@@ -168,17 +167,17 @@ def _sidecar(settings: Config, path: Path, image: str, files: list[Path]) -> Ite
                             },
                             "volumeMounts": [
                                 {"name": "config", "mountPath": str(HOME / "driftline.yaml"), "subPath": "driftline.yaml"},
-                                {"name": "baselines", "mountPath": str(folder)},
+                                *({"name": name, "mountPath": str(folder)} for name, folder in volumes.items()),
                                 {"name": "state", "mountPath": str(_there(settings.state.path, here))},
                             ],
                         }
                     ],
                     "volumes": [
                         {"name": "config", "configMap": {"name": "driftline"}},
-                        {
-                            "name": "baselines",
-                            "projected": {"sources": [_source(file) for file in files]},
-                        },
+                        *(
+                            {"name": name, "projected": {"sources": [_source(there) for there in folders[folder]]}}
+                            for name, folder in volumes.items()
+                        ),
                     ],
                 },
             },
@@ -190,6 +189,15 @@ def _sidecar(settings: Config, path: Path, image: str, files: list[Path]) -> Ite
             ],
         },
     }  # fmt: skip
+
+
+def _folders(baselines: list[Path], here: Path) -> dict[Path, dict[Path, Path]]:
+    """Return each folder of the container that holds *baselines*: where a file is in it, and where it is here."""
+    found: dict[Path, dict[Path, Path]] = {}
+    for path in baselines:
+        folder = _there(path.parent if path.suffix and not path.is_dir() else path, here)
+        found.setdefault(folder, {}).update({folder / file.name: file for file in baseline_files([path])})
+    return found
 
 
 def _there(path: Path, here: Path) -> Path:
@@ -223,15 +231,15 @@ def _config_map(name: str, data: dict[str, str]) -> Resource:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
-def _source(file: Path) -> Resource:
+def _source(there: Path) -> Resource:
     """Return what mounts a baseline under the name it has here."""
-    return {"configMap": {"name": _name(file), "items": [{"key": KEY, "path": file.name}]}}
+    return {"configMap": {"name": _name(there), "items": [{"key": KEY, "path": there.name}]}}
 
 
-def _name(file: Path) -> str:
+def _name(there: Path) -> str:
     """Return the name of a baseline's ConfigMap: readable, and told apart by a hash from one that reads alike."""
-    readable = re.sub(r"[^a-z0-9]+", "-", file.name.lower()).strip("-")[:200]
-    return f"driftline-{readable}-{hashlib.sha256(file.name.encode()).hexdigest()[:8]}"
+    readable = re.sub(r"[^a-z0-9]+", "-", there.name.lower()).strip("-")[:200]
+    return f"driftline-{readable}-{hashlib.sha256(str(there).encode()).hexdigest()[:8]}"
 
 
 def _label(text: str) -> tuple[str, str]:
