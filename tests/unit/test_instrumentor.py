@@ -83,6 +83,17 @@ def test_threads_of_a_model_are_a_part_of_its_call(zero_code, receiver):
     assert arrived(receiver) == {"other": 40, "mine": 40}
 
 
+def test_a_name_given_by_hand_holds(zero_code, receiver):
+    """A model that was recorded by its class's name already has its own from then on, and no other beside it."""
+    zero_code(DRIFTLINE_MODELS="LogisticRegression=auto@1")
+    model = LogisticRegression().fit(X, Y)
+    model.predict(X)
+    driftline.instrument(model, name="mine", version="1").predict(X)
+    assert arrived(receiver) == {"auto": 40, "mine": 40}
+    driftline.uninstrument(model).predict(X)
+    assert arrived(receiver) == {"auto": 40}
+
+
 def test_named_models_count_beside_each_other(zero_code, receiver):
     """A model that another one calls has its own name, where the classes of both are named; no others are recorded."""
     zero_code(DRIFTLINE_MODELS="Pipeline=outer@1, sklearn.linear_model.LogisticRegression=inner@2")

@@ -39,6 +39,19 @@ def test_decorator(receiver):
     assert receiver.values("@error") == [None, None, "ValueError"]
 
 
+def test_a_block_around_its_model(receiver):
+    """What is observed as a model, and calls what is instrumented as that model, is one call; another's counts beside it."""
+    double, other = (
+        driftline.instrument(lambda row: row["amount"] * 2, name=name, version="1") for name in ("m", "other")
+    )
+    with driftline.observe("m", "1", {"amount": 5}) as call:
+        call.prediction = double({"amount": 6}) + other({"amount": 7})
+    driftline.flush()
+    assert receiver.rows("m") == 1
+    assert sorted(receiver.values("@prediction")) == [14, 26]
+    assert receiver.rows("other") == 1
+
+
 def test_decorated_coroutines_and_generators(receiver):
     """A coroutine function stays one, and a generator of batches is a call a batch."""
 
