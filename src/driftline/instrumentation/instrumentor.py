@@ -276,19 +276,20 @@ class _Patches:
     def is_part(self, model: Any) -> bool:
         """Tell whether a call of *model* that begins now is a part of another.
 
-        Where no class is named it is one of any other, in other threads of one whose model is made of this; else of
-        one that trains, or of a model of its framework that is of another kind, as an estimator that asks its Booster.
+        Where no class is named it is one of any other; else of one that trains, or of a model of its framework that is of
+        another kind, as an estimator that asks its Booster. In another thread it is one of a model of its name that is
+        made of it.
         """
-        outer = current_call()
-        if ANY in self._named.models:
-            holder = self._named.asking(model)
+        outer, unnamed = current_call(), ANY in self._named.models
+        holder = self._named.asking(model)
+        if outer is None:
+            return holder is not None and (unnamed or holder.recorder.key == self._named.model(type(model)))
+        if unnamed or isinstance(outer, Silence):
             if (
-                outer is not None and holder is None
-            ):  # a block, a training, or a call that is instrumented by hand
+                holder is None
+            ):  # of a block, a training, or a call that is instrumented by hand nothing is known
                 self.asks(outer, model)
-            return (outer or holder) is not None
-        if outer is None or isinstance(outer, Silence):
-            return outer is not None
+            return True
         return not isinstance(outer.owner, self._base) and self._name in frameworks_of(type(outer.owner))
 
     def asks(self, call: Call, model: Any) -> None:
@@ -317,8 +318,7 @@ class _Patches:
         key = id(model)
         alive = weakref.ref(model, lambda _: self._known.pop(key, None))
         trained = None if reading is None else reading.trained
-        parts = _parts(model) if ANY in self._named.models else frozenset[int]()
-        known = self._known[key] = _Known(alive, kind, watches, trained, parts)
+        known = self._known[key] = _Known(alive, kind, watches, trained, _parts(model))
         return known
 
 
@@ -348,7 +348,7 @@ class _Serving:
                 return None
             asked.task, asked.classes = watch.task, watch.classes
             call = watch.begin(asked)
-            if call is not None and known.parts:
+            if call is not None and current_call() is None:
                 self.patches.asks(call, asked.model)
             if call is None and known.trained is not None and known.trained(asked):
                 known.watches.clear()
