@@ -285,9 +285,9 @@ class _Patches:
         if outer is None:
             return holder is not None and (unnamed or holder.recorder.key == self._named.model(type(model)))
         if unnamed or isinstance(outer, Silence):
-            if (
-                holder is None
-            ):  # of a block, a training, or a call that is instrumented by hand nothing is known
+            # Of a block, a training or a call that is instrumented by hand it is not known yet. What is no estimator, such
+            # as a Booster that its own training asks at each round, has no parts in threads, and may be slow to read.
+            if holder is None and hasattr(model, "get_params"):
                 self.asks(outer, model)
             return True
         return not isinstance(outer.owner, self._base) and self._name in frameworks_of(type(outer.owner))
