@@ -21,7 +21,8 @@ OLDEST = ("opentelemetry-api==1.27.0", "opentelemetry-proto==1.27.0", "protobuf=
 
 AGAIN = """
 import base64, json, sys
-from driftline.wire import LogRecord, decode, decode_json, encode
+from driftline.wire import decode, decode_json, encode
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 assert "event_name" not in LogRecord.DESCRIPTOR.fields_by_name
 for path in sys.argv[1:]:
     body = open(path, "rb").read()
