@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -83,6 +84,27 @@ def test_threads_of_a_model_are_a_part_of_its_call(zero_code, receiver, named):
             best.predict(X)
         driftline.instrument(best, name="mine", version="1").predict(X)
         assert arrived(receiver) == {"other": 40, "mine": 40}
+
+
+def test_a_model_asked_by_two_threads(zero_code, receiver):
+    """Each thread's call counts, though the model is a part of itself, as it is where a part knows what it is of."""
+    both = threading.Barrier(2)
+
+    class Meeting(LogisticRegression):
+        def predict(self, rows):
+            both.wait(10)
+            return super().predict(rows)
+
+    zero_code(**NAMED)
+    model = Meeting().fit(X, Y)
+    model.part_ = LogisticRegression()
+    model.part_.whole_ = model
+    threads = [threading.Thread(target=model.predict, args=(X,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert arrived(receiver) == {"m": 80}
 
 
 def test_a_name_given_by_hand_holds(zero_code, receiver):

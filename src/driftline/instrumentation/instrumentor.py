@@ -379,7 +379,7 @@ def _goes_on(call: Call) -> bool:
 
 def _parts(model: Any) -> frozenset[int]:
     """Return the ``id`` of each model that *model* is made of, such as the trees of its forest."""
-    found: set[int] = set()
+    found = {id(model)}  # a part may know what it is of
     waiting = [iter(getattr(model, "__dict__", {}).values())]
     for _ in range(MOST_LOOKED_AT):
         while waiting and (value := next(waiting[-1], waiting)) is waiting:
@@ -395,7 +395,7 @@ def _parts(model: Any) -> frozenset[int]:
         elif id(value) not in found and hasattr(value, "__dict__") and frameworks_of(type(value)):
             found.add(id(value))
             waiting.append(iter(vars(value).values()))
-    return frozenset(found)
+    return frozenset(found - {id(model)})
 
 
 def _descendants(kind: type[Any]) -> Iterator[type[Any]]:
