@@ -12,7 +12,9 @@ import re
 from driftline.config import parse_duration
 
 SHORTEST = 1.0
-"""Seconds: under a second, a range holds no two scrapes and an evaluation overtakes the last one."""
+"""Seconds: under a second, an evaluation overtakes the last one."""
+SHORTEST_RANGE = 3.0
+"""Seconds: a range that bridges a round holds two of the shortest, and what the second takes."""
 
 _DURATION = r"(?:\d+(?:ms|[wdhms]))+"
 _PLACES = (
@@ -31,22 +33,27 @@ def scaled(text: str, factor: float) -> str:
 
     Scaled are ranges, subqueries and their steps, ``offset``, ``window="..."``, ``for``,
     ``keep_firing_for`` and every key that ends in ``interval``, ``_wait``, ``_timeout`` or ``_offset``.
-    Nothing becomes shorter than a second; 0 stays 0. Names such as ``increase1h`` stay, for they are names.
+    Nothing becomes shorter than a second, no range than three; 0 stays 0. Names such as ``increase1h`` stay, for they are names.
 
     >>> scaled('sum_over_time(x[24h:1h] offset 1w) and y{window="24h"}', 720)
     'sum_over_time(x[2m:5s] offset 14m) and y{window="2m"}'
-    >>> scaled("for: 15m", 720)
-    'for: 1s250ms'
+    >>> scaled("for: 15m", 720), scaled("last_over_time(x[10m])", 720)
+    ('for: 1s250ms', 'last_over_time(x[3s])')
 
     Raises:
         ValueError: *factor* is not above 0.
     """
     if not factor > 0:
         raise ValueError(f"a factor of {factor} makes no clock, give a number above 0, for instance 720")
-    return _ANYWHERE.sub(lambda found: scaled_duration(found[0], factor), text)
+
+    def shorter(found: re.Match[str]) -> str:
+        ends = text[found.end() : found.end() + 1] == "]" and text[found.start() - 1] == "["
+        return scaled_duration(found[0], factor, SHORTEST_RANGE if ends else SHORTEST)
+
+    return _ANYWHERE.sub(shorter, text)
 
 
-def scaled_duration(text: str, factor: float) -> str:
+def scaled_duration(text: str, factor: float, shortest: float = SHORTEST) -> str:
     """Return the duration *text* divided by *factor*, as :func:`scaled` writes it.
 
     The windows of a scaled ``driftline.yaml`` are named by it, so that rules and sidecar agree.
@@ -56,7 +63,7 @@ def scaled_duration(text: str, factor: float) -> str:
     """
     if factor == 1 or not re.search("[1-9]", text):
         return text  # as written: 24h and 1d are one duration, but two names of a window
-    return format_duration(max(SHORTEST, parse_duration(text) / factor))
+    return format_duration(max(shortest, parse_duration(text) / factor))
 
 
 def format_duration(seconds: float) -> str:
