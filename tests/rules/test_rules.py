@@ -84,11 +84,11 @@ def test_scaled_rules_are_rules(factor, tmp_path):
 
 
 def test_scaling_misses_no_duration():
-    """No shipped duration is left as it was: scaled beyond all bounds, every one of them is a second."""
+    """No shipped duration is left as it was: scaled beyond all bounds, every one of them is a second, a range three."""
     for file in FILES:
         text = re.sub(r"#.*", "", scaled(file.read_text(), 1e9))
         expressions = re.sub(r"annotations:(\n {10,}.*)+", "", text)
-        assert set(re.findall(r"(?<![\w.:])\d+(?:ms|[smhdwy])\b", expressions)) == {"1s"}, file.name
+        assert set(re.findall(r"(?<![\w.:])\d+(?:ms|[smhdwy])\b", expressions)) <= {"1s", "3s"}, file.name
 
 
 def test_no_names_twice():

@@ -134,7 +134,7 @@ def moment(seconds):
 SINCE = r" Since 20\d\d-\d\d-\d\d \d\d:\d\d UTC\."
 # One of each family at least: what is wrong with the model, which alert fires of it, what it says.
 EXPECTED = {
-    ("ModelFeatureDrift", "moved", "2"): rf"amount of moved 2 \(prod\): PSI 0\.8\d of the last 24 h against its training data, threshold 0\.10\. Values: \d+\.{SINCE}",
+    ("ModelFeatureDrift", "moved", "2"): rf"amount of moved 2 \(prod\): PSI 0\.8\d of the last 24 h against its training data, threshold 0\.25 while there is no last week to compare with\. Values: \d+\.{SINCE}",
     ("ModelFeatureFaults", "holed", "1"): rf"amount of holed 1 \(prod\): 30% of the values of the last hour are missing, 0\.1% in training\. Values: 1000\.{SINCE}",
     ("ModelErrorRatioHigh", "failing", "2"): rf"failing 2 \(prod\): 20% of the rows of the last hour failed, 200 rows\. Most often: KeyError\.{SINCE}",
     ("ModelVersionsDiverge", "failing", "2"): rf"failing 2 \(prod\), of the last hour: 20% of its rows failed, 0% of another version's\.{SINCE}",
