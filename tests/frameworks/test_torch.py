@@ -183,17 +183,19 @@ def test_what_numpy_lacks(receiver):
     assert receiver.batches[0].columns.keys() == {"@latency"}
 
 
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(2, 1)
+
+    def forward(self, rows):
+        return self.inner(rows)
+
+
 def test_a_method_of_a_module(receiver):
     """A module's own predict is one call, though it calls the module."""
 
-    class Predicting(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = torch.nn.Linear(2, 1)
-
-        def forward(self, rows):
-            return self.linear(rows)
-
+    class Predicting(Net):
         def predict(self, rows):
             return (self(rows)[:, 0] > 0).int()
 
@@ -202,15 +204,6 @@ def test_a_method_of_a_module(receiver):
     assert driftline.flush()
     assert receiver.values("@prediction") == found.tolist()
     assert receiver.rows() == 4
-
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.inner = torch.nn.Linear(2, 1)
-
-    def forward(self, rows):
-        return self.inner(rows)
 
 
 def test_modules_have_no_common_name(receiver, zero_code, caplog):

@@ -111,7 +111,7 @@ def _sendable(features: dict[str, Column]) -> dict[str, Column]:
 
 def _holds_lists(column: NDArray[Any]) -> bool:
     """Tell whether the first value that is there is no single value, but a vector, a list or a dictionary."""
-    first = next((item for item in column.tolist() if not is_missing(item)), None)
+    first = next((item for item in column if not is_missing(item)), None)
     return isinstance(first, (list, tuple, dict, np.ndarray))
 
 

@@ -12,7 +12,6 @@ from driftline import names
 from driftline.columns import of
 from driftline.errors import RecordRejected, RequestUnreadable
 from driftline.wire.attributes import (
-    SCALARS,
     absent,
     as_integer,
     as_name,
@@ -25,7 +24,7 @@ from driftline.wire.attributes import (
 )
 from driftline.wire.batch import Batch, Request
 from driftline.wire.form import event_name
-from driftline.wire.values import columns_of, pairs_of, read_column, read_counts
+from driftline.wire.values import columns_of, items_of, pairs_of, read_column, read_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,16 +125,8 @@ def _row(
         or any(said[count] is not None for count in _COUNTS)
     ):
         return None
-    row: list[Any] = []
-    for value in data.values():
-        kind = value.WhichOneof("value")
-        if kind is None:
-            row.append(None)
-        elif kind in SCALARS:
-            row.append(getattr(value, kind))
-        else:
-            return None
-    return row
+    row, other = items_of(data.values())
+    return row if other is None else None
 
 
 _COUNTS = ("sequence", "rows_total", "dropped_rows_total", "left_out_rows_total", "error_rows_total")

@@ -15,7 +15,7 @@ from driftline.wire.attributes import SCALARS, absent, shown
 from driftline.wire.form import CELLS, DTYPES, FORM, HEADER, MAGIC
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue
@@ -141,16 +141,24 @@ def _array(name: str, array: ArrayValue, rows: int) -> Column:
             found = np.frombuffer(raw, layout)
             if (found["head"] == head).all():
                 return np.ascontiguousarray(found["value"])
+    items, other = items_of(elements)
+    if other is not None:
+        raise _bad(name, f"holds {shown(other)} as a value")
+    return of(items)
+
+
+def items_of(values: Iterable[AnyValue]) -> tuple[list[Any], AnyValue | None]:
+    """Return what *values* hold, None where nothing is set, up to the first that is no single value; and that one."""
     items: list[Any] = []
-    for element in elements:
-        kind = element.WhichOneof("value")
+    for value in values:
+        kind = value.WhichOneof("value")
         if kind is None:
             items.append(None)
         elif kind in SCALARS:
-            items.append(getattr(element, kind))
+            items.append(getattr(value, kind))
         else:
-            raise _bad(name, f"holds {shown(element)} as a value")
-    return of(items)
+            return items, value
+    return items, None
 
 
 def _dictionary(name: str, value: AnyValue) -> tuple[str, ...]:
