@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -38,19 +39,35 @@ def write(path: Path, content: Callable[[BinaryIO], Any]) -> None:
     """Write what *content* puts into the file that it is given: aside, to the disk, then into its place at *path*.
 
     Two processes may write the same one: the last is what stays. The name that it has until then ends in
-    neither ``.json`` nor ``.npz``, so that nobody reads it; one that a death left behind makes room.
+    neither ``.json`` nor ``.npz``, so that nobody reads it; one that a death left behind makes room. Who may read
+    it stays as it was.
 
     Raises:
-        OSError: It cannot be written; what was there is as it was.
+        OSError: It cannot be written; what was there is as it was. ``filename`` is *path*.
     """
     aside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         aside.unlink(missing_ok=True)
         with aside.open("xb") as file:  # never through a link that somebody put there
+            _belongs_as(path, file.fileno())
             content(file)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # of a full disk it would name none, else the one aside
+            error.filename = str(path)
         raise
+
+
+def _belongs_as(path: Path, descriptor: int) -> None:
+    """Give an open file the owner and the rights of the one at *path*, as far as that is ours to do."""
+    try:
+        was = path.stat()
+    except FileNotFoundError:
+        return
+    with contextlib.suppress(PermissionError):
+        os.fchown(descriptor, was.st_uid, was.st_gid)
+    with contextlib.suppress(PermissionError):
+        os.fchmod(descriptor, stat.S_IMODE(was.st_mode))

@@ -1,6 +1,8 @@
 """Files take their place whole or not at all."""
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 
@@ -25,10 +27,11 @@ def test_a_failure_changes_nothing(tmp_path):
 
     def half(file):
         file.write(b"half")
-        raise OSError("no space")
+        raise OSError(errno.ENOSPC, "no space")
 
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OSError, match="no space") as raised:
         files.write(path, half)
+    assert raised.value.filename == str(path)
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
 
 
@@ -45,6 +48,26 @@ files.write(pathlib.Path(sys.argv[1]), lambda file: (file.write(b"half"), file.f
     assert path.read_bytes() == b"old"
     (left,) = {*tmp_path.iterdir()} - {path}
     assert left.suffix == ".new"
+
+
+def test_who_may_read_it(tmp_path):
+    """Whoever could read the old file, and nobody else, can read the new one."""
+    path = tmp_path / "a.json"
+    path.write_bytes(b"old")
+    for mode in (0o640, 0o604, 0o600):
+        path.chmod(mode)
+        files.write(path, lambda file: file.write(b"new"))
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_whose_it_is(tmp_path):
+    """What root writes anew still belongs to whom it belonged: a program that is not root reads it."""
+    path = tmp_path / "a.json"
+    path.write_bytes(b"old")
+    os.chown(path, 12, 34)
+    files.write(path, lambda file: file.write(b"new"))
+    assert (path.stat().st_uid, path.stat().st_gid) == (12, 34)
 
 
 @pytest.mark.parametrize("left", ["a link", "a file"])

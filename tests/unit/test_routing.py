@@ -1,5 +1,7 @@
 """Contacts in driftline.yaml are read strictly, and become receivers; the command says what it cannot write."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -260,6 +262,34 @@ class TestCommand:
         """2, and the file's name."""
         assert main(["alertmanager", "write", "--config", str(file), "-o", f"{file}/x/alertmanager.yml"]) == 2
         assert f"{file}" in capsys.readouterr().err
+
+    def test_a_full_disk(self, file):
+        """What was there is there still, and is renewed once there is room: half of a file would pass for one's own."""
+        output = file.parent / "alertmanager.yml"
+        write = ["alertmanager", "write", "--config", str(file), "-o", str(output)]
+        main(write)
+        older = routing.sealed(output.read_text().replace("group_wait: 45s", "group_wait: 15s"))
+        output.write_text(older)
+        done = subprocess.run(
+            ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", sys.executable, "-m", "driftline.cli", *write],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"{file.parent / 'driftline.tmpl'}: cannot be written: ")
+        assert output.read_text() == older
+        assert main(write) == 1
+        assert "group_wait: 45s" in output.read_text()
+
+    def test_by_a_link(self, file):
+        """A link to where it is kept stays one."""
+        kept = file.parent / "kept.yml"
+        output = file.parent / "alertmanager.yml"
+        output.symlink_to(kept)
+        assert main(["alertmanager", "write", "--config", str(file), "-o", str(output)]) == 1
+        assert output.is_symlink()
+        assert kept.read_text().startswith("# Written by `driftline alertmanager write`")
 
     def test_check_config_says_it_too(self, file, capsys):
         """Whoever checks the file hears of an owner whom nobody can tell."""

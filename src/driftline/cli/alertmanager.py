@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from driftline import config, routing
+from driftline import config, files, routing
 from driftline.cli.shipped import shipped_rules
 from driftline.errors import ConfigurationError
 
@@ -83,15 +83,20 @@ def _write(output: Path, text: str) -> None:
     kept = _read(templates) if templates.exists() else shipped
     if kept == shipped or _is_as_written(kept):
         written = [templates]
-        templates.write_text(routing.sealed(shipped), encoding="utf-8")
+        _place(templates, routing.sealed(shipped))
     else:
         written = _keep(templates, kept, routing.sealed(shipped), text)
-    output.write_text(text, encoding="utf-8")
+    _place(output, text)
     print(output, *written, sep="\n")
 
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _place(path: Path, text: str) -> None:
+    """Write *path* whole or not at all: half of a configuration would pass for one changed by hand, and stay."""
+    files.write(path.resolve(), lambda file: file.write(text.encode()))
 
 
 def _is_as_written(text: str) -> bool:
@@ -111,7 +116,7 @@ def _keep(templates: Path, kept: str, shipped: str, text: str) -> list[Path]:
     if began and now and began[0] == now[0]:
         return []
     beside = templates.with_name(f"{templates.name}.new")
-    beside.write_text(shipped, encoding="utf-8")
+    _place(beside, shipped)
     used = dict.fromkeys(re.findall(r'template "(driftline[.][a-z]+)"', text))
     absent = [name for name in used if f'define "{name}"' not in kept]
     if absent:
