@@ -83,15 +83,7 @@ def instrument(
         ConfigurationError: An argument cannot be used, or the object cannot be watched. Never later:
             once this returned, nothing of driftline reaches the caller of the model.
     """
-    settings = Settings.load(
-        endpoint=endpoint,
-        token_file=token_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        sample_rate=sample_rate,
-        baseline=baseline,
-    )
+    settings = Settings.load(sample_rate, baseline, endpoint, token_file, ca_file, cert_file, key_file)
     if settings.disabled:
         return model
     for argument, given in (("feature_names", feature_names), ("classes", classes)):

@@ -125,14 +125,11 @@ def observe(
             name,
             version,
             task,
-            sample_rate,
+            embedding if embedding is None or isinstance(embedding, Embedding) else tuple(embedding),
             None if allow is None else patterns("allow", allow),
             patterns("ignore", ignore),
             patterns("hashed", hashed),
-            baseline,
-            endpoint,
-            (token_file, ca_file, cert_file, key_file),
-            embedding if embedding is None or isinstance(embedding, Embedding) else tuple(embedding),
+            (sample_rate, baseline, endpoint, token_file, ca_file, cert_file, key_file),
         )
         owner = None if feature_names is None and classes is None else _known(feature_names, classes)
     except Exception as error:  # noqa: BLE001 - nothing of ours reaches the caller
@@ -151,25 +148,13 @@ def _observer(
     name: str,
     version: str,
     task: str | None,
-    sample_rate: float | None,
+    embedding: Embedding | tuple[Embedding, ...] | None,
     allow: tuple[str, ...] | None,
     ignore: tuple[str, ...],
     hashed: tuple[str, ...],
-    baseline: str | None,
-    endpoint: str | None,
-    files: tuple[str | None, str | None, str | None, str | None],
-    embedding: Embedding | tuple[Embedding, ...] | None,
+    given: tuple[float | None, str | None, str | None, str | None, str | None, str | None, str | None],
 ) -> Recorder | None:
-    token_file, ca_file, cert_file, key_file = files
-    settings = Settings.load(
-        endpoint=endpoint,
-        token_file=token_file,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-        sample_rate=sample_rate,
-        baseline=baseline,
-    )
+    settings = Settings.load(*given)
     policy = Policy.load(allow=allow, deny=ignore, hashed=hashed)
     return recorder_for(name, version, task=task, policy=policy, embedding=embedding, settings=settings)
 

@@ -51,17 +51,17 @@ class Settings:
     @classmethod
     def load(
         cls,
-        *,
+        sample_rate: float | None = None,
+        baseline: str | None = None,
         endpoint: str | None = None,
         token_file: str | None = None,
         ca_file: str | None = None,
         cert_file: str | None = None,
         key_file: str | None = None,
-        sample_rate: float | None = None,
-        baseline: str | None = None,
+        *,
         environ: Mapping[str, str] = os.environ,
     ) -> Settings:
-        """Return the settings given, completed from *environ*.
+        """Return the settings given, in the order of ``instrument`` and ``observe``, completed from *environ*.
 
         A bad environment is logged and counted and disables driftline: whoever deploys a service must
         not take it down with a typing error in its monitoring.
