@@ -13,6 +13,7 @@
     bins.py         where values are counted, and how that is folded
     feature.py      FeatureBaseline: one feature, and counting on its bins
     attribution.py  what drives the score: its sums by bin
+    scores.py       the scores of some rows, summed by the bins of a feature
     file.py         to and from JSON, believing nothing
 """
 

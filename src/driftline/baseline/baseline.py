@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -122,7 +122,8 @@ class Baseline:
                 ignore=ignore,
                 categorical=categorical,
                 ground_truth=ground_truth,
-                older=older,
+                older=older.features if older else {},
+                centroids=older.embeddings if older else {},
             )
         baseline = cls(
             model=model,
@@ -137,7 +138,7 @@ class Baseline:
             logger.warning("%s: skipped, as it %s", name, why)
         for line in baseline.oddities():
             logger.warning("%s", line)
-        return replace(baseline, id=digest(file.tree(baseline)))
+        return _identified(baseline)
 
     def part(
         self, data: Any, *, outputs: Mapping[str, str] | None = None, created: dt.datetime | None = None
@@ -155,8 +156,7 @@ class Baseline:
         sources = {name: (outputs or {}).get(name, name) for name in self.features}
         needed = [*dict.fromkeys(sources.values())]
         rows, features = counted_in_parts(self.features, sources, tables(data, needed, self.embeddings))
-        part = replace(self, rows=rows, features=features, created=_moment(created))
-        return replace(part, id=digest(file.tree(part)))
+        return _identified(replace(self, rows=rows, features=features, created=_moment(created)))
 
     @classmethod
     def merge(cls, parts: Iterable[Baseline], *, created: dt.datetime | None = None) -> Baseline:
@@ -183,7 +183,7 @@ class Baseline:
             features={name: merged([part.features[name] for part in parts]) for name in first.features},
             created=_moment(created),
         )
-        return replace(whole, id=digest(file.tree(whole)))
+        return _identified(whole)
 
     def oddities(self) -> list[str]:
         """Return what makes scores against this baseline less telling than they could be, a line each."""
@@ -193,7 +193,7 @@ class Baseline:
 
     def to_json(self) -> str:
         """Return what the baseline's file holds."""
-        return file.dumps(self)
+        return file.dumps(_fields(self))
 
     @classmethod
     def from_json(cls, text: str) -> Baseline:
@@ -245,6 +245,15 @@ class Baseline:
             raise BaselineError(f"{path}: is no JSON: it is not UTF-8") from error
 
 
+def _identified(baseline: Baseline) -> Baseline:
+    """Return *baseline* with the id that its content has."""
+    return replace(baseline, id=digest(file.tree(_fields(baseline))))
+
+
+def _fields(baseline: Baseline) -> dict[str, Any]:
+    return {each.name: getattr(baseline, each.name) for each in fields(baseline)}
+
+
 def _moment(created: dt.datetime | None) -> str:
     moment = (created or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -260,7 +269,7 @@ def _differences(one: Baseline, other: Baseline) -> list[str]:
     if list(one.features) != list(other.features):
         apart = sorted(one.features.keys() ^ other.features.keys())
         found.append(f"its features are others, or in another order: {', '.join(apart) or 'the order'}")
-    if file.centroids(one) != file.centroids(other):
+    if file.centroids(one.embeddings) != file.centroids(other.embeddings):
         found.append("the centroids of its embeddings are others")
     for name, feature in one.features.items():
         differ = differences(feature, other.features[name]) if name in other.features else ""

@@ -12,10 +12,10 @@ import numpy as np
 
 from driftline import names
 from driftline.baseline import bins, file
-from driftline.baseline.attribution import Scores, attributed
 from driftline.baseline.feature import READ_AS_NUMBERS, FeatureBaseline
 from driftline.baseline.kinds import Unfit, is_text, kind_of, refuse_personal
 from driftline.baseline.parts import counted, counted_in_parts, moments
+from driftline.baseline.scores import Scores, attributed
 from driftline.baseline.vectors import bins_kept, embeddings_of, measured, measuring, spread
 from driftline.columns import categories, is_missing, numbers
 from driftline.errors import BaselineError
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from driftline.baseline.baseline import Baseline
     from driftline.baseline.bins import Bins
     from driftline.baseline.feature import Kind
     from driftline.baseline.stream import Rows
     from driftline.baseline.table import Table
     from driftline.columns import Column
+    from driftline.embedding import Embedding
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +52,12 @@ def build(
     ignore: Iterable[str],
     categorical: Iterable[str],
     ground_truth: str | None,
-    older: Baseline | None,
+    older: Mapping[str, FeatureBaseline],
+    centroids: Mapping[str, Embedding],
 ) -> dict[str, Any]:
     """Return the fields of a baseline that its *rows* and what was asked for tell; see ``Baseline.build``.
+
+    Where there is an older baseline, its features are in *older* and its embeddings in *centroids*.
 
     Raises:
         BaselineError: Naming every fault.
@@ -65,9 +68,9 @@ def build(
     ignored, categoric = _listed("ignore", ignore), _listed("categorical", categorical)
     aside = (*roles, *ignored, *categoric)
     looked_at = [n for n in rows.table.names if n not in aside and (asked is None or n in asked)]
-    embeddings, no_vectors = embeddings_of(rows.table, looked_at, older.embeddings if older else {})
+    embeddings, no_vectors = embeddings_of(rows.table, looked_at, centroids)
     table = measured(rows.table, embeddings)
-    known = bins_kept(older, embeddings) if older else {}
+    known = bins_kept(older, centroids, embeddings)
     vectors = spread(embeddings, embeddings)
     asked = None if asked is None else [*spread(asked, embeddings)]
     chosen = [n for n in table.names if n not in roles and n not in ignored] if asked is None else asked

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from driftline.baseline.baseline import Baseline
-
 FORMAT = 1
 MAX_FINE_BINS = 1024
 MAX_PARTS = 1 << 19
@@ -34,27 +32,27 @@ LARGEST = float(np.finfo(np.float64).max)
 # --- writing ----------------------------------------------------------------------------------
 
 
-def tree(baseline: Baseline) -> dict[str, Any]:
-    """Return what the file holds, without ``id`` and ``created``."""
-    measured = centroids(baseline)
+def tree(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the file of a baseline of these *fields* holds, without ``id`` and ``created``."""
+    measured = centroids(fields["embeddings"])
     return {
         "format": FORMAT,
-        "model": baseline.model,
-        "version": baseline.version,
-        "task": baseline.task,
-        "dataset_version": baseline.dataset_version,
-        "rows": baseline.rows,
-        "fallback": baseline.fallback,
-        "skipped": dict(baseline.skipped),
-        "features": [_feature_tree(feature) for feature in baseline.features.values()],
+        "model": fields["model"],
+        "version": fields["version"],
+        "task": fields["task"],
+        "dataset_version": fields["dataset_version"],
+        "rows": fields["rows"],
+        "fallback": fields["fallback"],
+        "skipped": dict(fields["skipped"]),
+        "features": [_feature_tree(feature) for feature in fields["features"].values()],
     } | ({"embeddings": measured} if measured else {})
 
 
-def centroids(baseline: Baseline) -> list[dict[str, Any]]:
-    """Return what is kept of the embeddings of *baseline*."""
+def centroids(embeddings: Mapping[str, Embedding]) -> list[dict[str, Any]]:
+    """Return what is kept of *embeddings*."""
     return [
         {"name": embedding.name, "centroid": embedding.centroid.tolist()}
-        for embedding in baseline.embeddings.values()
+        for embedding in embeddings.values()
         if embedding.centroid is not None
     ]
 
@@ -94,9 +92,9 @@ def _scores_tree(scores: ScoreSums) -> dict[str, Any]:
     }
 
 
-def dumps(baseline: Baseline) -> str:
-    """Return the file's text, one feature a line, so that a difference between two can be read."""
-    content = {"id": baseline.id, "created": baseline.created} | tree(baseline)
+def dumps(fields: Mapping[str, Any]) -> str:
+    """Return the text that :func:`loads` reads *fields* of, a feature a line: a difference between two can be read."""
+    content = {"id": fields["id"], "created": fields["created"]} | tree(fields)
     features = ",\n".join(map(_json, content.pop("features")))
     head = "".join(f"{_json(key)}: {_json(value)},\n" for key, value in content.items())
     return f'{{\n{head}"features": [\n{features}\n]\n}}\n'

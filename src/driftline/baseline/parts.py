@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from driftline import names
-from driftline.baseline.attribution import Scores, ScoreSums, attributed
+from driftline.baseline.attribution import ScoreSums
 from driftline.baseline.feature import READ_AS_NUMBERS
 from driftline.baseline.file import LARGEST
 from driftline.baseline.kinds import Unfit
+from driftline.baseline.scores import Scores, attributed
 from driftline.baseline.table import Table
 from driftline.columns import Coded, of
 from driftline.errors import BaselineError

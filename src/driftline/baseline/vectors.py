@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from driftline.baseline.baseline import Baseline
     from driftline.baseline.feature import FeatureBaseline
     from driftline.baseline.table import Table
     from driftline.columns import Column
@@ -68,11 +67,15 @@ def _fits(embedding: Embedding, pieces: Iterable[Sequence[object]]) -> bool:
     return bool(2 * np.isfinite(measured).sum() > (~np.isnan(measured)).sum())
 
 
-def bins_kept(older: Baseline, embeddings: Mapping[str, Embedding]) -> dict[str, FeatureBaseline]:
-    """Return the features of *older* whose bins can be kept: none of a distance from another centroid than its own."""
-    new = (e for name, e in embeddings.items() if older.embeddings.get(name) is not e)
+def bins_kept(
+    older: Mapping[str, FeatureBaseline],
+    centroids: Mapping[str, Embedding],
+    embeddings: Mapping[str, Embedding],
+) -> dict[str, FeatureBaseline]:
+    """Return the features of *older* whose bins can be kept: none of a distance from other than its *centroids*."""
+    new = (embedding for name, embedding in embeddings.items() if centroids.get(name) is not embedding)
     lost = {feature for embedding in new for feature in embedding.features}
-    return {name: feature for name, feature in older.features.items() if name not in lost}
+    return {name: feature for name, feature in older.items() if name not in lost}
 
 
 def measured(table: Table, embeddings: Mapping[str, Embedding]) -> Table:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from driftline.baseline.attribution import Scores, ScoreSums, attributed
+from driftline.baseline.attribution import ScoreSums
+from driftline.baseline.scores import Scores, attributed
 from driftline.columns import take
 
 if TYPE_CHECKING:
