@@ -299,6 +299,7 @@ def test_a_baseline_that_is_not_there(receiver, tmp_path, monkeypatch, caplog):
     assert driftline.flush()
     assert receiver.rows() == 0
     assert "nothing of fraud is recorded" in caplog.text
+    assert "absent.json: cannot be read: No such file" in caplog.text
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
@@ -337,7 +338,7 @@ def test_two_baselines_of_one_version(built, tmp_path):
         built.save(tmp_path / name)
     baseline(version="*").save(tmp_path)
     with pytest.raises(
-        ConfigurationError, match=r"a\.json and .*b\.baseline\.json are of one model and version"
+        ConfigurationError, match=r"a\.json and .*b\.baseline\.json: both are for model fraud, version 1"
     ):
         bins.load(str(tmp_path), ("fraud", "1"))
     assert bins.load(str(tmp_path), ("fraud", "2")).version == "*"

@@ -1,10 +1,13 @@
 """The monitor counts each batch whole, once, on the right baseline, and says what it did not count."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from driftline.baseline import Baseline
 from driftline.columns import Coded
+from driftline.errors import BaselineError
 from driftline.sidecar.baselines import Baselines
 from driftline.wire import Batch
 from watched import START, Watched, baseline, batch, columns, select, table
@@ -223,8 +226,6 @@ def test_an_ignored_feature_has_no_series(built):
 def test_the_batchs_baseline_comes_first_then_version_then_any():
     """baseline.id, (model, version), `*`, the newest fallback: in this order."""
     one, two, star = baseline("1"), baseline("2"), baseline("*")
-    from pathlib import Path
-
     known = Baselines([(Path("a"), one), (Path("b"), two), (Path("c"), star)])
     assert known.find("fraud", "1", two.id) is two
     assert known.find("fraud", "1") is one
@@ -233,10 +234,20 @@ def test_the_batchs_baseline_comes_first_then_version_then_any():
     assert known.find("other", "9") is None
 
 
+def test_what_a_list_of_baselines_may_name(tmp_path):
+    """Folders, one that is not there yet among them, and files whatever their names."""
+    baseline("1").save(tmp_path / "folder")
+    baseline("2").save(tmp_path / "two.json").rename(tmp_path / "two")
+    listed = [tmp_path / name for name in ("folder", "two", "to come")]
+    assert [found.version for found in Baselines.load(listed).all] == ["1", "2"]
+    baseline("3").save(tmp_path / "to come")
+    assert [found.version for found in Baselines.load(listed).all] == ["1", "2", "3"]
+    with pytest.raises(BaselineError, match=r"absent\.json: cannot be read: No such file"):
+        Baselines.load([tmp_path / "absent.json"])
+
+
 def test_a_new_baseline_keeps_equal_bins(built):
     """After a retrain on inherited edges the windows go on; counters begin anew and never jump back up."""
-    from pathlib import Path
-
     watched = Watched(built)
     watched.monitor.observe(batch(500))
     watched.monitor.tick()

@@ -15,6 +15,7 @@
     attribution.py  what drives the score: its sums by bin
     scores.py       the scores of some rows, summed by the bins of a feature
     file.py         to and from JSON, believing nothing
+    folder.py       the files of many models and versions
 """
 
 from driftline.baseline.baseline import Baseline

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftline import names
-from driftline.baseline import Baseline
+from driftline.baseline import Baseline, folder
 from driftline.baseline.baseline import SUFFIX, prefix
 from driftline.baseline.build import output_columns
 from driftline.errors import BaselineError
@@ -326,9 +326,5 @@ def _check(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _in_folders(paths: Sequence[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(path.glob("*.json"))
-        else:
-            yield path
+def _in_folders(paths: Sequence[Path]) -> list[Path]:
+    return [file for path in paths for file in folder.files(path)]

@@ -13,6 +13,8 @@ from driftline.errors import BaselineError, ConfigurationError
 from driftline.instrumentation.problems import remark
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from driftline.baseline import Baseline
@@ -29,33 +31,26 @@ def load(path: str, key: tuple[str, str]) -> Baseline:
     Raises:
         ConfigurationError: There is none, there are two, or it cannot be used.
     """
-    from driftline.baseline import Baseline
+    from driftline.baseline import folder
 
-    found = Path(path)
     try:
-        files = sorted(found.glob("*.json")) if found.is_dir() else [found]
-    except OSError as error:
-        raise ConfigurationError(f"baseline: {path} cannot be read: {error.strerror}") from error
-    known: dict[tuple[str, str], list[tuple[Path, Baseline]]] = {}
-    faults: list[str] = []
-    for file in files:
-        try:
-            baseline = Baseline.load(file)
-        except BaselineError as error:
-            faults += error.faults
-        else:
-            known.setdefault((baseline.model, baseline.version), []).append((file, baseline))
-    its = known.get(key) or known.get((key[0], "*"))
-    if its is None:
-        there = ", ".join(" ".join(one) for one in known) or "nothing"
-        none = f"baseline: {path} has none for {' '.join(key)}; it has {there}"
-        raise ConfigurationError([none, *(f"baseline: {fault}" for fault in faults)] if faults else none)
-    if len(its) > 1:
-        both = " and ".join(str(file) for file, _ in its)
-        raise ConfigurationError(f"baseline: {both} are of one model and version; remove all but one")
+        found, faults = folder.read(folder.files(Path(path)))
+    except BaselineError as error:
+        raise ConfigurationError([f"baseline: {fault}" for fault in error.faults]) from error
+    its = _of(key, found) or _of((key[0], folder.ANY_VERSION), found)
+    if not its:
+        there = ", ".join(dict.fromkeys(f"{one.model} {one.version}" for _, one in found)) or "nothing"
+        none = f"{path} has none for {' '.join(key)}; it has {there}"
+        raise ConfigurationError([f"baseline: {fault}" for fault in (none, *faults)])
+    if both := folder.twice(its):
+        raise ConfigurationError([f"baseline: {fault}" for fault in both])
     if faults:
         remark("baseline", f"baselines that cannot be used: {'; '.join(faults)}", of=path)
     return its[0][1]
+
+
+def _of(key: tuple[str, str], found: Iterable[tuple[Path, Baseline]]) -> list[tuple[Path, Baseline]]:
+    return [(file, one) for file, one in found if (one.model, one.version) == key]
 
 
 def binned(

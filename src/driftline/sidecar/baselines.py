@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driftline.baseline import Baseline
+from driftline.baseline import folder
+from driftline.baseline.folder import ANY_VERSION
 from driftline.errors import BaselineError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-PATTERN = "*.json"
-ANY_VERSION = "*"
+    from driftline.baseline import Baseline
 
 
 class Baselines:
@@ -27,35 +27,21 @@ class Baselines:
         self._by_id = {baseline.id: baseline for baseline in self.all}
         self._by_name: dict[tuple[str, str], Baseline] = {}
         self._fallbacks: dict[str, Baseline] = {}
-        source: dict[tuple[str, str], Path] = {}
-        faults = []
-        for path, baseline in baselines:
-            key = (baseline.model, baseline.version)
-            if key in source:
-                faults.append(
-                    f"{source[key]} and {path}: both are for model {key[0]}, version {key[1]}; remove one of them"
-                )
-            source[key] = path
-            self._by_name[key] = baseline
+        if faults := folder.twice(baselines):
+            raise BaselineError(faults)
+        for _, baseline in baselines:
+            self._by_name[baseline.model, baseline.version] = baseline
             newest = self._fallbacks.get(baseline.model)
             if baseline.fallback and (newest is None or baseline.created > newest.created):
                 self._fallbacks[baseline.model] = baseline
-        if faults:
-            raise BaselineError(faults)
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> Baselines:
         """Read every baseline in *paths*, files or folders; a folder need not exist yet."""
-        loaded = []
-        faults: list[str] = []
-        for path in files(paths):
-            try:
-                loaded.append((path, Baseline.load(path)))
-            except BaselineError as error:
-                faults.extend(error.faults)
+        found, faults = folder.read(files(paths))
         if faults:
             raise BaselineError(faults)
-        return cls(loaded)
+        return cls(found)
 
     def find(self, model: str, version: str, baseline_id: str | None = None) -> Baseline | None:
         """Return the baseline that rows of *model* and *version* are counted on; None while it is learning.
@@ -73,21 +59,12 @@ class Baselines:
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
-    """Return the baseline files in *paths*, each a file or a folder, by name.
+    """Return the baseline files in *paths*, each a file or a folder; what has no suffix may come to be a folder.
 
     Raises:
-        BaselineError: A folder is there and cannot be read, which is not the same as one without baselines.
+        BaselineError: A folder cannot be read.
     """
-    found: list[Path] = []
-    for path in paths:
-        try:
-            if path.is_dir():
-                found.extend(sorted(each for each in path.iterdir() if each.match(PATTERN)))
-            elif path.suffix:
-                found.append(path)
-        except OSError as error:
-            raise BaselineError(f"{path}: cannot be read: {error.strerror}") from error
-    return found
+    return [file for path in paths for file in folder.files(path) if file.suffix or file.exists()]
 
 
 def fingerprint(paths: Sequence[Path]) -> frozenset[tuple[str, int, int]]:

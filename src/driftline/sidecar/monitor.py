@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from driftline import names
+from driftline.baseline.folder import ANY_VERSION
 from driftline.columns import Coded, categories, numbers, take
 from driftline.config import Model
 from driftline.drift import Layout
 from driftline.entities import clustering
-from driftline.sidecar.baselines import ANY_VERSION, Baselines
 from driftline.sidecar.confidence import confidence
 from driftline.sidecar.models import ModelVersion, Track
 from driftline.sidecar.rows import Rows
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from driftline.baseline import Baseline
     from driftline.columns import Column
     from driftline.config import Config
+    from driftline.sidecar.baselines import Baselines
     from driftline.sidecar.streams import Admission
     from driftline.sidecar.telemetry import Telemetry
     from driftline.window import Window
