@@ -70,8 +70,11 @@ def _as_duration(value: Any) -> Any:
 
 def _is_address(value: str) -> str:
     host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f'"{value}" is not an address, write "127.0.0.1:4327"')
+    sound = port.isdigit() and int(port) <= 65535
+    if not colon or not host or not sound:
+        raise ValueError(
+            f'"{value}" is not an address, write for instance "127.0.0.1:{port if sound else 4327}"'
+        )
     return value
 
 
@@ -129,7 +132,7 @@ Address = Annotated[StrictStr, AfterValidator(_is_address)]
 HttpAddress = Annotated[StrictStr, AfterValidator(_is_http_address)]
 Statistic = Annotated[StrictStr, AfterValidator(_is_statistic)]
 Segments = Annotated[dict[StrictStr, list[StrictStr]], AfterValidator(_are_segments)]
-Priority = Literal["P1", "P2", "P3", "P4"]
+Priority = Literal["P3", "P2"]
 Count = Annotated[StrictInt, Field(ge=1)]
 Score = Annotated[float, BeforeValidator(_is_number), Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, BeforeValidator(_is_number), Field(gt=0, lt=1)]
@@ -199,10 +202,15 @@ class Limits(_Settings):
     skew: Duration = 600.0
 
 
+def _with_defaults(psi: dict[Priority, float]) -> dict[Priority, float]:
+    """Return *psi* with the default of what is not given: without a threshold no rule ever fires."""
+    return {"P3": 0.1, "P2": 0.25, **psi}
+
+
 class Thresholds(_Settings):
     """At which PSI an alert of each priority starts."""
 
-    psi: dict[Priority, Score] = {"P3": 0.1, "P2": 0.25}
+    psi: Annotated[dict[Priority, Score], AfterValidator(_with_defaults)] = _with_defaults({})
 
 
 class FeatureThresholds(_Settings):
@@ -235,6 +243,20 @@ class Model(_Settings):
     segments: Segments = {}
     confidence: Share | None = None
     attribution: StrictBool = False
+
+    @model_validator(mode="after")
+    def _rising_thresholds(self) -> Model:
+        """A ticket below the page: a P3 above the P2 is one of the two forgotten."""
+        for where, psi in (
+            ("", self.thresholds.psi),
+            *((f"features.{name}.", self.psi_thresholds(name)) for name in self.features),
+        ):
+            if psi["P3"] > psi["P2"]:
+                raise ValueError(
+                    f"{where}thresholds.psi: P3 is {psi['P3']}, above P2, {psi['P2']}: "
+                    f"give P2, too, for instance {2.5 * psi['P3']:g}"
+                )
+        return self
 
     def psi_thresholds(self, feature: str) -> dict[Priority, float]:
         """Return the PSI at which an alert of each priority starts for *feature*."""
@@ -404,9 +426,23 @@ def _fault(item: Any) -> str:
     return f"{where}: {text}" if where else text
 
 
+_PLACES: dict[type[_Settings], str] = {
+    Config: "at the top of the file",
+    Listen: "under listen:",
+    Tls: "under listen.tls:",
+    State: "under state:",
+    Limits: "under limits:",
+    Model: "under models.<model>:",
+    Thresholds: "under models.<model>.thresholds:",
+    Feature: "under models.<model>.features.<feature>:",
+}
+
+
 def _similar(where: str) -> str:
     key = where.rpartition(".")[2]
-    known = {name for kind in _Settings.__subclasses__() for name in kind.model_fields}
+    known = {name: place for kind, place in reversed(_PLACES.items()) for name in kind.model_fields}
+    if key in known:
+        return f" here; it stands {known[key]}"
     found = difflib.get_close_matches(key, sorted(known), 1)
     return f"; did you mean {found[0]}?" if found else ""
 

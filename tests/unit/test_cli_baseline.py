@@ -68,6 +68,17 @@ def test_build(command, tmp_path):
     assert out.splitlines()[-1] == "out/fraud@1.baseline.json: 5 features from 3000 rows"
 
 
+def test_what_is_watched_is_named(command, tmp_path):
+    """A label that was left in would be missing in every row served: it is seen before it is served."""
+    data = train(tmp_path)
+    said = "  watches amount, plan, code, y_hat, p1, p0, y: what the service never sends of these, leave out with --ignore"
+    assert said in build(command, data).splitlines()
+    assert "watches" not in build(command, data, "--features", "amount")
+    code, _, err = command("build", data, "--model", "fraud", "--features", "amount,plan")
+    assert (code, "column 'amount,plan' is not in the data" in err) == (2, True)
+    assert err.endswith("; give each of them by itself\n")
+
+
 def test_build_of_chosen_features(command, tmp_path):
     """Options that take lists are repeated; a version that is not said serves all."""
     code, _, _ = command(

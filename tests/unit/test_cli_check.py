@@ -2,14 +2,17 @@
 
 import pytest
 
+from driftline.baseline import Baseline
 from driftline.cli import main
-from watched import baseline
+from watched import baseline, table
 
 
 @pytest.fixture
 def folder(tmp_path):
     baseline().save(tmp_path / "baselines")
-    (tmp_path / "driftline.yaml").write_text("environment: prod\nmodels: {fraud: {owner: payments}}\n")
+    (tmp_path / "driftline.yaml").write_text(
+        'environment: prod\nlisten: {metrics: "127.0.0.1:1"}\nmodels: {fraud: {owner: payments}}\n'
+    )
     return tmp_path
 
 
@@ -20,6 +23,7 @@ def test_a_good_configuration(folder, capsys):
     assert "good, environment prod" in said
     assert "fraud 1: 4 features, owner payments" in said
     assert "does not run" in said
+    assert "to look at" not in said
 
 
 def test_what_is_odd_is_said(folder, capsys):
@@ -30,6 +34,7 @@ def test_what_is_odd_is_said(folder, capsys):
     )
     assert main(["check-config", str(folder / "driftline.yaml")]) == 1
     said = capsys.readouterr().out
+    assert said.startswith(f"{folder}/driftline.yaml: 5 to look at, environment prod\n")
     assert "fraud 1: 4 features, no owner: name it under models:" in said
     assert "nope: there is no such folder yet" in said
     assert "driftline.yaml: is no folder" in said
@@ -55,3 +60,16 @@ def test_a_misspelt_feature_is_noticed(folder, capsys):
     )
     assert main(["check-config", str(folder / "driftline.yaml")]) == 1
     assert "feature amuont is in no baseline of it" in capsys.readouterr().out
+
+
+def test_attribution_without_a_score_is_noticed(folder, capsys):
+    """What the sidecar would warn of at its start is told before: there is nothing to attribute."""
+    (folder / "driftline.yaml").write_text(
+        "environment: prod\nmodels: {fraud: {owner: payments, attribution: true}}\n"
+    )
+    assert main(["check-config", str(folder / "driftline.yaml")]) == 0
+    Baseline.build(table(), model="fraud", version="1").save(folder / "baselines")
+    capsys.readouterr()
+    code = main(["check-config", str(folder / "driftline.yaml")])
+    said = capsys.readouterr().out
+    assert (code, "fraud 1: nothing to attribute, its baseline has no score" in said) == (1, True)

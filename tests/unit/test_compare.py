@@ -1,6 +1,9 @@
 """Two tables, one verdict: what moved is found, what did not is left alone, and the exit code says so."""
 
+import sys
+
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
@@ -148,6 +151,18 @@ def test_page(tmp_path, capsys):
         name for name in ("amount", "plan", "member", "answer") if f'<td class="text">{name}</td>' not in text
     ] == []
     assert "<script>" not in text
+
+
+def test_what_is_wrong_is_said_before_the_work(tmp_path, capsys, monkeypatch):
+    """Training data may take minutes: a path that is wrong, or a page that cannot be drawn, is told first."""
+    monkeypatch.setattr("driftline.cli.compare._expected", lambda _: pytest.fail("the work was begun"))
+    train = tmp_path / "train.parquet"
+    pd.DataFrame({"amount": np.arange(300.0)}).to_parquet(train)
+    assert main(["compare", str(train), str(tmp_path / "absent.parquet")]) == 2
+    assert capsys.readouterr().err == f"{tmp_path}/absent.parquet: there is no such file\n"
+    monkeypatch.setitem(sys.modules, "driftline.report.comparison", None)
+    assert main(["compare", str(train), str(train), "--html", str(tmp_path / "page.html")]) == 2
+    assert "pip install 'driftline[report]'" in capsys.readouterr().err
 
 
 def test_page_of_what_has_not_moved(built, tmp_path):

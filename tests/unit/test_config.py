@@ -68,6 +68,30 @@ def test_everything_can_be_said():
     assert read.listen.token_file == FOLDER / "token"
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("{P3: 0.2}", {"P3": 0.2, "P2": 0.25}),
+        ("{P2: 0.5}", {"P3": 0.1, "P2": 0.5}),
+        ("{}", {"P3": 0.1, "P2": 0.25}),
+    ],
+)
+def test_a_threshold_that_is_not_given_keeps_its_default(given, kept):
+    """One that is set takes the other away from no rule: without a threshold an alert never fires."""
+    read = parse(f"environment: prod\nmodels: {{fraud: {{thresholds: {{psi: {given}}}}}}}")
+    assert read.models["fraud"].psi_thresholds("amount") == kept
+
+
+def test_a_setting_in_the_wrong_place_is_told_where_it_stands():
+    """What is a setting elsewhere is not called its own misspelling."""
+    found = faults("environment: prod\nowner: payments\nmodels: {fraud: {statistics: [psi], ownr: a}}")
+    assert found == (
+        "driftline.yaml: models.fraud.statistics: is no setting of this release here; it stands at the top of the file",
+        "driftline.yaml: models.fraud.ownr: is no setting of this release; did you mean owner?",
+        "driftline.yaml: owner: is no setting of this release here; it stands under models.<model>:",
+    )
+
+
 def test_all_faults_are_named_at_once():
     """One start shows every mistake, with the key it stands at and what may stand there."""
     found = faults(
@@ -86,7 +110,7 @@ def test_all_faults_are_named_at_once():
         "driftline.yaml: models.credit.tier: 1 is not text, put it in quotes",
         'driftline.yaml: models.credit.silence: "1 hour" is not a duration, write for instance "1h" or "15m"',
         "driftline.yaml: models.credit.min_rows: Input should be greater than or equal to 1",
-        "driftline.yaml: models.fraud.thresholds.psi.P9: 'P9' is none of 'P1', 'P2', 'P3' or 'P4'",
+        "driftline.yaml: models.fraud.thresholds.psi.P9: 'P9' is none of 'P3' or 'P2'",
         "driftline.yaml: colour: is no setting of this release",
     )
 
@@ -102,7 +126,18 @@ def test_all_faults_are_named_at_once():
         ("environment: a\nno: b", 'the key no is not text, write "no"'),
         ("environment: [", "line"),
         ("environment: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
-        ("environment: a\nlisten: {http: '4328'}", '"4328" is not an address'),
+        (
+            "environment: a\nlisten: {http: '4328'}",
+            '"4328" is not an address, write for instance "127.0.0.1:4328"',
+        ),
+        (
+            "environment: a\nmodels: {m: {thresholds: {psi: {P3: 0.4}}}}",
+            "m: thresholds.psi: P3 is 0.4, above P2, 0.25: give P2",
+        ),
+        (
+            "environment: a\nmodels: {m: {features: {x: {thresholds: {psi: {P3: 1}}}}}}",
+            "m: features.x.thresholds.psi: P3 is 1.0",
+        ),
         ("environment: a\nlisten: {http: 'h:99999'}", "is not an address"),
         ("environment: a\nwindows: {1h: 50m}", "at least two panes"),
         ("environment: a\nwindows: {30d: 1m}", "more than 1000 panes"),

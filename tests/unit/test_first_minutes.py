@@ -1,11 +1,13 @@
 """The first ten minutes of somebody new: each of the usual mistakes leads to one clear line, never to silence."""
 
+import http.server
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
@@ -104,6 +106,18 @@ def test_the_path_twice(caplog, monkeypatch):
         endpoint = f"http://127.0.0.1:{receiver.http_port}/v1/logs"
         (line, *_) = said_by_a_service(endpoint, caplog, monkeypatch)
     assert f"{endpoint}: HTTP 404: send to /v1/logs; a batch was dropped" in line
+
+
+def test_a_server_of_another_kind(caplog, monkeypatch):
+    """What answers, and not as a sidecar does, is asked after; so is a name that nobody knows."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        (line, *_) = said_by_a_service(f"http://127.0.0.1:{other.server_port}", caplog, monkeypatch)
+        other.shutdown()
+    assert "as no sidecar answers; is it one that listens there? DRIFTLINE_ENDPOINT says where to" in line
+    (line, *_) = said_by_a_service("http://nobody.invalid:4328", caplog, monkeypatch)
+    assert "http://nobody.invalid:4328: " in line
+    assert ": DRIFTLINE_ENDPOINT says where to" in line
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:4328", "grpc://127.0.0.1:4327", "localhost", "http://"])
@@ -221,6 +235,7 @@ def test_a_port_that_is_taken(tmp_path, port):
     assert done.returncode == 2
     assert f"listen.{port}: {listen[port]} cannot be bound" in done.stderr
     assert "stop what holds it or choose another port" in done.stderr
+    assert done.stderr.splitlines()[-1].count(listen[port]) == 1
     assert "Traceback" not in done.stderr
 
 

@@ -163,7 +163,8 @@ def _naming_faults(table: Table, chosen: Sequence[str], others: Sequence[str]) -
     faults = ["the data has no rows"] if table.rows == 0 else []
     for name in dict.fromkeys((*chosen, *others)):
         if name not in have:
-            faults.append(f"column {name!r} is not in the data, which has {shown}")
+            several = "; give each of them by itself" if have.issuperset(name.split(",")) else ""
+            faults.append(f"column {name!r} is not in the data, which has {shown}{several}")
         elif table.names.count(name) > 1:
             faults.append(f"column {name!r} stands twice in the data")
         elif name in chosen and not file.is_feature(name):

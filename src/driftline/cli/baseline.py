@@ -175,6 +175,12 @@ def _build(arguments: argparse.Namespace) -> int:
             dataset_version=arguments.dataset_version,
             fallback=arguments.fallback,
         )
+    inputs = [name for name in baseline.features if not name.startswith("@")]
+    if arguments.features is None and inputs:  # a label or a score that was left in would be missing for ever
+        shown = ", ".join(inputs[:20]) + (f" and {len(inputs) - 20} more" if len(inputs) > 20 else "")
+        print(
+            f"  watches {_printable(shown)}: what the service never sends of these, leave out with --ignore"
+        )
     return _save(baseline, arguments.output)
 
 

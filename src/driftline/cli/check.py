@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftline import config
+from driftline.baseline.scores import attributed
 from driftline.errors import BaselineError, ConfigurationError
+from driftline.sidecar.attribution import NOTHING
 from driftline.sidecar.baselines import Baselines
 
 if TYPE_CHECKING:
@@ -30,35 +32,46 @@ def run(arguments: argparse.Namespace) -> int:
     except (ConfigurationError, BaselineError) as error:
         print("\n".join(error.faults), file=sys.stderr)
         return 2
-    print(f"{arguments.config}: good, environment {read.environment}")
-    odd = 0
-    if read.unjudged:
-        print(f"  {read.unjudged}")
-        odd += 1
-    for line in read.untold:
+    odd = _odd(read, baselines)
+    print(
+        f"{arguments.config}: {f'{len(odd)} to look at' if odd else 'good'}, environment {read.environment}"
+    )
+    for line in odd:
         print(f"  {line}")
-        odd += 1
     for baseline in baselines.all:
-        settings = read.models.get(baseline.model)
-        owner = f"owner {settings.owner}" if settings else "no owner: name it under models:"
-        print(f"  {baseline.model} {baseline.version}: {len(baseline.features)} features, {owner}")
-        odd += settings is None
-        for name in sorted((settings.features.keys() if settings else set()) - baseline.features.keys()):
-            print(f"    feature {name} is in no baseline of it; is the name right?")
-            odd += 1
-    for path in read.baselines:
-        if not path.exists():
-            print(f"  {path}: there is no such folder yet; it is watched")
-            odd += 1
-    if read.state.path.exists() and not read.state.path.is_dir():
-        print(f"  {read.state.path}: is no folder, so windows will not survive a restart")
-        odd += 1
-    for name in read.models.keys() - {baseline.model for baseline in baselines.all}:
-        print(f"  {name}: no baseline, it will be learning: rows and faults are counted, drift is not scored")
-        odd += 1
+        if baseline.model in read.models:
+            owner = read.models[baseline.model].owner
+            print(f"  {baseline.model} {baseline.version}: {len(baseline.features)} features, owner {owner}")
     if read.listen.tls is None:
         print(f"  sidecar on {read.listen.metrics}: {_answer(read)}")
     return 1 if odd else 0
+
+
+def _odd(read: Config, baselines: Baselines) -> list[str]:
+    """Return a line for each thing that a sidecar would start with, and that is hardly meant."""
+    odd = [*([read.unjudged] if read.unjudged else []), *read.untold]
+    for baseline in baselines.all:
+        of = f"{baseline.model} {baseline.version}"
+        settings = read.models.get(baseline.model)
+        if settings is None:
+            odd.append(f"{of}: {len(baseline.features)} features, no owner: name it under models:")
+            continue
+        odd += [
+            f"{of}: feature {name} is in no baseline of it; is the name right?"
+            for name in sorted(settings.features.keys() - baseline.features.keys())
+        ]
+        if settings.attribution and attributed(baseline.features.values()) is None:
+            odd.append(f"{of}: {NOTHING}")
+    odd += [
+        f"{path}: there is no such folder yet; it is watched" for path in read.baselines if not path.exists()
+    ]
+    if read.state.path.exists() and not read.state.path.is_dir():
+        odd.append(f"{read.state.path}: is no folder, so windows will not survive a restart")
+    odd += [
+        f"{name}: no baseline, it will be learning: rows and faults are counted, drift is not scored"
+        for name in sorted(read.models.keys() - {baseline.model for baseline in baselines.all})
+    ]
+    return odd
 
 
 def _answer(read: Config) -> str:

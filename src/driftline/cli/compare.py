@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftline.baseline import Baseline
+from driftline.baseline.files import Files
 from driftline.compare import Comparison, compare
 from driftline.errors import BaselineError, DriftlineError
 
@@ -63,6 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"--threshold: {arguments.threshold} is no PSI, give a number above 0", file=sys.stderr)
         return 2
     try:
+        if arguments.html:
+            import driftline.report.comparison  # noqa: F401 - what is not installed is said now, not in minutes
+        Files(arguments.observed)  # nor is a path that is wrong
         outputs = {"@prediction": arguments.prediction, "@score": arguments.score}
         expected = _expected(arguments)
         found = compare(

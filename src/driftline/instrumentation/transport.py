@@ -130,6 +130,8 @@ def _told(error: Exception) -> str:
     """Return what went wrong, and the remedy of the commonest mistakes."""
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):
         return f"{error.strerror}: is the sidecar running there? DRIFTLINE_ENDPOINT says where to"
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}: DRIFTLINE_ENDPOINT says where to"
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return "it speaks no TLS; is the address http:// instead of https://?"
     if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
@@ -141,7 +143,10 @@ def _status_text(body: bytes) -> str:
     try:  # a google.rpc.Status; the type is not ours to load, and this one has the same two fields
         return ExportLogsPartialSuccess.FromString(body).error_message or "no reason given"
     except DecodeError:
-        return repr(body[:200].decode(errors="replace"))
+        said = repr(body[:200].decode(errors="replace"))
+        return (
+            f"{said}, as no sidecar answers; is it one that listens there? DRIFTLINE_ENDPOINT says where to"
+        )
 
 
 def _meaning(status: int, body: bytes, retry_after: str | None) -> Answer:

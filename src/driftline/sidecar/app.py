@@ -95,8 +95,8 @@ class Sidecar:
             self.web.start()
             self.receiver.ready = self._ready = True
             logger.info(
-                "ready: %d baselines, OTLP gRPC on %s, OTLP HTTP on %s, metrics on %s",
-                self._baselines, _at(self.config.listen.grpc, self.receiver.grpc_port),
+                "ready: %d baseline%s, OTLP gRPC on %s, OTLP HTTP on %s, metrics on %s",
+                self._baselines, "" if self._baselines == 1 else "s", _at(self.config.listen.grpc, self.receiver.grpc_port),
                 _at(self.config.listen.http, self.receiver.http_port),
                 _at(self.config.listen.metrics, self.web.port),
             )  # fmt: skip

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from driftline.columns import Column
 
 
+NOTHING = "nothing to attribute, its baseline has no score and no number as prediction; build it with --score or --prediction"
+"""What is said where attribution is asked for in vain."""
+
+
 class Attribution:
     """Which score is attributed to which features; to none where it was not asked for, or has no range.
 

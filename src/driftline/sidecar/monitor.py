@@ -14,6 +14,7 @@ from driftline.columns import Coded, categories, numbers, take
 from driftline.config import Model
 from driftline.drift import Layout
 from driftline.entities import clustering
+from driftline.sidecar.attribution import NOTHING
 from driftline.sidecar.confidence import confidence
 from driftline.sidecar.models import ModelVersion, Track
 from driftline.sidecar.rows import Rows
@@ -199,11 +200,7 @@ class Monitor:
             track = Track(layout, self.config.windows, model.settings, model.segments, now)
             model.tracks[baseline.id] = track
             if model.settings.attribution and track.attribution.score is None:
-                logger.warning(
-                    "model %s, version %s: nothing to attribute, its baseline has no score and no number as "
-                    "prediction; build it with --score or --prediction",
-                    model.name, model.version,
-                )  # fmt: skip
+                logger.warning("model %s, version %s: %s", model.name, model.version, NOTHING)
             model.schema.expect(name for name in layout.names if not name.startswith("@"))
             model.task = baseline.task or model.task
             if baseline.task == "classification" and any(

@@ -153,8 +153,9 @@ class WebServer:
             family, _, _, _, address = found[0]
             listener = socket.create_server(address[:2], family=family, backlog=512)
         except (OSError, UnicodeError) as error:
+            why = str(getattr(error, "strerror", error)).partition(" (while")[0]  # the address again
             raise ConfigurationError(
-                f"listen.{self._name}: {self._address} cannot be bound: {getattr(error, 'strerror', error)}; "
+                f"listen.{self._name}: {self._address} cannot be bound: {why}; "
                 "stop what holds it or choose another port"
             ) from error
         return listener
