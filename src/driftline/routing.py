@@ -286,6 +286,14 @@ def sealed(text: str) -> str:
     return SEAL.sub(hashlib.sha256(blank.encode()).hexdigest()[:16], blank, count=1)
 
 
+def _on_call(alerting: Alerting) -> Means | None:
+    """Return how whoever is on call hears of a page that nobody owns; None where that is whoever runs driftline."""
+    if alerting.on_call in (None, PLATFORM):
+        return None
+    contact = alerting.contacts[alerting.on_call]
+    return contact.page or contact.chat
+
+
 def _shown(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
@@ -295,6 +303,7 @@ def _receivers(alerting: Alerting) -> dict[str, Means]:
     platform = alerting.contacts[PLATFORM]
     found: dict[str, Means | None] = {
         "unowned-page": platform.page or platform.chat,
+        "unowned-on-call": _on_call(alerting),
         "unowned-ticket": platform.ticket,
         "deadman": alerting.deadman,
     }
@@ -332,8 +341,12 @@ inhibit_rules:
   - source_matchers: ['alertname="DriftlineEnvironmentSilent"']
     target_matchers: ['alertname="ModelTelemetryAbsent"', 'cause="service"']
     equal: [environment]
-  # One dead sidecar of a hundred models is one message. A silent service is not a dead sidecar, and stays.
+  # One dead sidecar of a hundred models is one message. A silent service is not a dead sidecar, and stays; so does what
+  # another environment lost. Where Prometheus has no target at all, no environment is named, nor an instance.
   - source_matchers: ['alertname="DriftlineSidecarDown"']
+    target_matchers: ['alertname="ModelTelemetryAbsent"', 'cause="sidecar"']
+    equal: [environment]
+  - source_matchers: ['alertname="DriftlineSidecarDown"', 'instance=""']
     target_matchers: ['alertname="ModelTelemetryAbsent"', 'cause="sidecar"']
   # What the pipelines before a model did not deliver shows as drift, faults, volume and errors of it.
   - source_matchers: ['category="upstream"', 'model!=""']
@@ -401,6 +414,7 @@ def _routes(alerting: Alerting) -> str:
         elsewhere=", ".join(elsewhere),
         unknown=_matcher("owner", "!~", *owners),
         nobodys_elsewhere=_to("unowned-ticket", *elsewhere, last=True),
+        nobodys_p1=_NOBODYS_P1 if _on_call(alerting) else "",
         quiet="\n".join(_to(quiet(owner), _matcher("owner", "=", owner)) for owner in owners),
         p1="\n".join([*each("page", "chat"), *_everybody(alerting)]),
         p2="\n".join([*each("page", held=True), *each("chat")]),
@@ -447,12 +461,15 @@ route:
       receiver: unowned-ticket
       routes:
 {nobodys_elsewhere}
-        - {{matchers: ['priority="P1"'], receiver: unowned-page}}
-        - {{matchers: ['priority="P2"'], receiver: unowned-page, active_time_intervals: [business-hours], continue: true}}
+        - matchers: ['priority="P1"']
+          receiver: unowned-page
+          repeat_interval: 1h
+{nobodys_p1}        - {{matchers: ['priority="P2"'], receiver: unowned-page, active_time_intervals: [business-hours], continue: true}}
         - {{matchers: ['priority="P2"'], receiver: unowned-ticket}}
+        - {{matchers: ['priority=~"P3|P4"'], receiver: unowned-ticket, group_wait: 15m, group_interval: 1h, repeat_interval: 7d}}
 
     # Nobody is woken for what is not production. An alert without an environment, such as
-    # DriftlineSidecarDown, would match the second matcher alone, and be lost in the chat.
+    # DriftlineReloadFailed, would match the second matcher alone, and be lost in the chat.
     - matchers: [{elsewhere}]
       group_wait: 5m
       repeat_interval: 3d
@@ -483,6 +500,13 @@ route:
       repeat_interval: 30d
       routes:
 {p4}
+"""
+
+
+_NOBODYS_P1 = """\
+          routes:
+            - {matchers: ['tier="1"'], receiver: unowned-on-call, continue: true}
+            - {matchers: ['tier="1"'], receiver: unowned-page}
 """
 
 

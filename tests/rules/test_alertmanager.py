@@ -91,8 +91,8 @@ def test_every_cell(priority):
     for owner, environment, tier in itertools.product(owners, environments, ("1", "2", None)):
         known = owner if owner in ELSEWHERE else None
         expected = TOLD[priority][known] if environment in ("prod", "production", None) else ELSEWHERE[known]
-        if priority == "P1" and tier == "1" and known and environment in ("prod", "production", None):
-            expected = expected | EVERYBODY
+        if priority == "P1" and tier == "1" and environment in ("prod", "production", None):
+            expected = expected | (EVERYBODY if known else {"unowned-on-call"})
         labels = {
             "alertname": "A",
             "priority": priority,
@@ -215,6 +215,7 @@ SILENT = {
 DOWN = {
     "alertname": "DriftlineSidecarDown",
     "owner": "driftline",
+    "environment": "prod",
     "priority": "P2",
     "category": "telemetry",
 }
@@ -242,6 +243,10 @@ def told(phone, *, pagers=False):
             said = (call.body["groupLabels"].get("model"), len(call.alerts))
             found.setdefault(call.receiver, set()).add(said)
     return {receiver: sorted(said, key=str) for receiver, said in found.items()}
+
+
+def pages(phone):
+    return [call.body["receiver"] for call in phone.calls]
 
 
 def fast(phone, text=None, factor=900):
@@ -315,6 +320,10 @@ def test_one_message_an_incident(tmp_path):
         {**DRIFT, "owner": "a team without a contact", "model": "lost", "feature": "f1"},
         # the sidecar is down, and with it the series of every model it served
         {**DOWN, "instance": "s1"},
+        # a sidecar of staging is down for long, and one that never was up: what another environment loses is told
+        {**DOWN, "environment": "staging", "instance": "s8"},
+        {key: value for key, value in {**DOWN, "instance": "s9"}.items() if key != "environment"},
+        {**ABSENT, "environment": "production", "model": "left", "cause": "sidecar"},
         # most models of another environment are silent, for one reason
         SILENT,
         *(
@@ -329,7 +338,7 @@ def test_one_message_an_incident(tmp_path):
             "deadman": [(None, 1)],
             "ticket-payments": [("credit", 1), ("fraud", 98), ("price", 4), ("risk", 20)],
             "ticket-driftline": [("lost", 2), (None, 1), (None, 2)],
-            "chat-payments": [("churn", 1), ("credit", 1), ("fraud", 2), ("risk", 1)],
+            "chat-payments": [("churn", 1), ("credit", 1), ("fraud", 2), ("left", 1), ("risk", 1)],
             "digest-driftline": [(None, 1)],
             "chat-driftline": [(None, 1)],
         }
@@ -338,6 +347,22 @@ def test_one_message_an_incident(tmp_path):
     assert told(phone) == expected
     platform = [alert for call in phone.calls if call.receiver == "chat-driftline" for alert in call.alerts]
     assert {alert["labels"]["alertname"] for alert in platform} == {DOWN["alertname"], SILENT["alertname"]}
+
+
+@ALERTMANAGER
+def test_without_any_sidecar_one_message(tmp_path):
+    """Prometheus has no target at all: that is told, and not that a hundred models of two environments are gone."""
+    none = {key: value for key, value in DOWN.items() if key != "environment"}
+    gone = [
+        {**ABSENT, "environment": environment, "model": f"model{n}", "cause": "sidecar"}
+        for environment in ("prod", "production")
+        for n in range(50)
+    ]
+    with Children(tmp_path) as children, Phone() as phone:
+        post(alertmanager(children, fast(phone)), [none, *gone])
+        eventually(lambda: "chat-driftline" in told(phone))
+        time.sleep(2)
+    assert told(phone) == {"chat-driftline": [(None, 1)]}
 
 
 @ALERTMANAGER
@@ -354,7 +379,7 @@ def test_a_cause_that_comes_with_its_symptoms(tmp_path):
                 {**page, "model": "lost", "owner": "unowned"},
             ],
         )
-        # a page of tier 1: its owner, whoever runs driftline, whoever is on call; of nobody's, whoever runs driftline
+        # a page of tier 1: its owner, whoever runs driftline, whoever is on call; of nobody's, the last two
         everybody = {"page-payments", "chat-payments", "page-driftline", "page-sre"}
         eventually(
             lambda: (
@@ -362,11 +387,14 @@ def test_a_cause_that_comes_with_its_symptoms(tmp_path):
                 and len(told(phone, pagers=True)["page-driftline"]) == 2
             )
         )
-        time.sleep(2)
+        # ... and again after an hour, whosever it is
+        again = ("page-payments", "unowned-page", "unowned-on-call")
+        eventually(lambda: all(pages(phone).count(receiver) > 1 for receiver in again))
     expected = {key: [("fraud", 1)] for key in everybody}
-    assert told(phone, pagers=True) == {**expected, "page-driftline": [("fraud", 1), ("lost", 1)]}
+    of_both = {key: [("fraud", 1), ("lost", 1)] for key in ("page-driftline", "page-sre")}
+    assert told(phone, pagers=True) == expected | of_both
     at_first = [call.body["receiver"] for call in phone.calls if call.at < phone.calls[0].at + 0.5]
-    assert sorted(at_first) == sorted({*everybody, "unowned-page"}), "each once"
+    assert sorted(at_first) == sorted({*everybody, "unowned-page", "unowned-on-call"}), "each once"
 
 
 @ALERTMANAGER
