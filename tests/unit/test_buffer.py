@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from driftline.instrumentation import buffer
-from driftline.instrumentation.buffer import Buffer, Entry, Model, Wake
+from driftline.instrumentation.buffer import Buffer, Wake
+from driftline.instrumentation.entries import Entry, Model
 
 
 def entry(model, rows=1, *, rate=1.0, size=0, error=None):

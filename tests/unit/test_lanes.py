@@ -249,7 +249,7 @@ def test_forms_are_bounded(receiver):
         for _ in range(3):
             call(model, np.zeros((1, width)), 0.5)
     assert len(model.lanes) == recorder.MOST_FORMS
-    assert sum(length_hint(lane.permits) for lane in model.lanes) == 2 * recorder.MOST_FORMS
+    assert sum(length_hint(lane.permits) for _, lane in model.lanes) == 2 * recorder.MOST_FORMS
     assert driftline.flush(10)
     assert (receiver.rows(), used()) == (3 * 29, [0])
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from driftline.columns import Column
-    from driftline.instrumentation.buffer import Entry
+    from driftline.instrumentation.entries import Entry
     from driftline.instrumentation.parts import Part
 
 

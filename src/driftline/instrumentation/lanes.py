@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from driftline import names
-from driftline.instrumentation.buffer import Entry
+from driftline.instrumentation.entries import Entry
 from driftline.instrumentation.inputs import SCALARS
 from driftline.instrumentation.parts import Matrix, Part, Row, Scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from driftline.instrumentation.buffer import Model
-    from driftline.instrumentation.recorder import Call
-    from driftline.instrumentation.sender import Sender
+    from driftline.instrumentation.durations import Durations
+    from driftline.instrumentation.entries import Model
 
 
 _ndarray = np.ndarray  # asked of numpy once, not by every call
 _NUMBERS = "fiub"  # kinds of arrays that are nothing but their bytes
 _PLAIN = frozenset((float, int, bool, str, np.float64, np.float32, np.int64, np.int32, np.bool_))
+
+
+class Naming(Protocol):
+    """Who can tell the names that an owner gave to its features."""
+
+    def columns(self, owner: Any, /) -> tuple[str, ...] | None:
+        """Return the names, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +46,16 @@ class Arrays:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def copy(self, call: Call) -> bytes | None:
-        """Return a copy of the features of *call*; None where they are not of this form."""
-        features = call.features
+    def copy(self, features: Any, owner: Any, naming: Naming) -> bytes | None:
+        """Return a copy of *features*; None where they are not of this form, or *owner* names them otherwise."""
         if (
             type(features) is _ndarray
             and (features.dtype is self.dtype or features.dtype == self.dtype)
             and features.shape == self.shape
         ):
-            owner = call.owner
             try:
                 given = None if owner is None else getattr(owner, "feature_names_in_", None)
-                columns = given if given is None else call.recorder.columns(owner)
+                columns = given if given is None else naming.columns(owner)
             except Exception:  # noqa: BLE001 - it is a foreign object: the long way asks again, and says so
                 return None
             if columns is self.columns or columns == self.columns:
@@ -72,9 +76,8 @@ class Dictionaries:
 
     width: int
 
-    def copy(self, call: Call) -> dict[Any, Any] | None:
-        """Return a copy of the features of *call*; None where they are not of this form."""
-        features = call.features
+    def copy(self, features: Any, _owner: Any, _naming: Naming) -> dict[Any, Any] | None:
+        """Return a copy of *features*; None where they are not of this form."""
         if (
             type(features) is dict
             and self.width // 2 < len(features) <= self.width
@@ -114,7 +117,6 @@ class Lane:
     finds no permit asks the buffer for more of them than the last time; where there is no room it goes the long way.
 
     Attributes:
-        sender: Whose thread takes the rows.
         model: Whose calls.
         form: Of their features.
         copy: Copies the features of a call that has the form.
@@ -123,25 +125,22 @@ class Lane:
         permits: For calls to come.
         ahead: How many were given at once the last time.
         full: How many rows make a batch.
+        durations: Where what its calls took goes.
     """
 
     __slots__ = (
-        "_rows",
-        "ahead",
-        "copy",
-        "form",
-        "full",
-        "model",
-        "permits",
-        "result",
-        "row_bytes",
-        "sender",
-    )
+        "_ring", "_rows", "ahead", "copy", "durations", "form", "full", "model", "permits", "result", "row_bytes",
+    )  # fmt: skip
 
     def __init__(
-        self, sender: Sender, model: Model, form: Form, result: np.dtype[Any] | None, row_bytes: int
+        self,
+        model: Model,
+        form: Form,
+        result: np.dtype[Any] | None,
+        row_bytes: int,
+        durations: Durations,
+        ring: Callable[[], None],
     ) -> None:
-        self.sender = sender
         self.model = model
         self.form = form
         self.copy = form.copy
@@ -150,6 +149,8 @@ class Lane:
         self.permits: Iterator[int] = iter(())
         self.ahead = 0
         self.full = 1
+        self.durations = durations
+        self._ring = ring
         self._rows: deque[tuple[Any, Any, float, int]] = deque()
 
     @property
@@ -157,9 +158,8 @@ class Lane:
         """What no two lanes of a buffer have in common."""
         return self.model, self.form, self.result
 
-    def keep(self, call: Call, seconds: float) -> bool:
-        """Keep the row of a *call* that came to its end as foreseen; False for one that did not."""
-        prediction = call.prediction
+    def keep(self, row: Any, prediction: Any, seconds: float, size: int) -> bool:
+        """Keep the *row* of a call that came to its end as foreseen; False where the *prediction* is another."""
         if self.result is None:
             if type(prediction) not in _PLAIN:
                 return False
@@ -167,13 +167,10 @@ class Lane:
             prediction = prediction.tobytes()
         else:
             return False
-        if call.score is not None or call.said is not None:
-            return False
-        self.sender.durations.add(seconds, call.recorder.attributes, call.span)
         rows = self._rows
-        rows.append((call.row, prediction, seconds, call.size))
+        rows.append((row, prediction, seconds, size))
         if len(rows) >= self.full:
-            self.sender.wake.ring()
+            self._ring()
         return True
 
     def entries(self, *, full: bool) -> list[Entry]:
@@ -202,10 +199,15 @@ class Lane:
         return Entry(self.model, len(rows), 1.0, sum(sizes), parts, seconds, None)
 
 
-def lane_for(sender: Sender, model: Model, form: Form, prediction: Any, row_bytes: int) -> Lane | None:
-    """Return a lane for calls like one of *form* that returned *prediction*; None where that is not plain."""
+def lane_for(
+    model: Model, form: Form, prediction: Any, row_bytes: int, durations: Durations, ring: Callable[[], None]
+) -> Lane | None:
+    """Return a lane for calls like one of *form* that returned *prediction*; None where that is not plain.
+
+    *ring* is called when its rows make a batch.
+    """
     if type(prediction) in _PLAIN:
-        return Lane(sender, model, form, None, row_bytes)
+        return Lane(model, form, None, row_bytes, durations, ring)
     if type(prediction) is _ndarray and prediction.size == 1 and prediction.dtype.kind in _NUMBERS:
-        return Lane(sender, model, form, prediction.dtype, row_bytes)
+        return Lane(model, form, prediction.dtype, row_bytes, durations, ring)
     return None

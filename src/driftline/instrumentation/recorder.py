@@ -18,7 +18,7 @@ from driftline import names
 from driftline.embedding import Embedding
 from driftline.errors import ConfigurationError
 from driftline.instrumentation import bins
-from driftline.instrumentation.buffer import Entry, Model
+from driftline.instrumentation.entries import Entry, Model
 from driftline.instrumentation.inputs import SCALARS, read_features, read_prediction, read_score
 from driftline.instrumentation.lanes import form_of, lane_for
 from driftline.instrumentation.parts import Part, Scalars, Unreadable
@@ -98,7 +98,7 @@ class Recorder:
         self._task = {names.ATTR_TASK: task} if task else {}
         self.row_attributes = self.span_attributes(1)
         self._columns: tuple[Any, tuple[str, ...] | None] = (None, None)
-        self.lanes: tuple[Lane, ...] = ()  # for calls like some before
+        self.lanes: tuple[tuple[Sender, Lane], ...] = ()  # for calls like some before, each of a sender
 
     def call(self, features: Any, owner: Any = None) -> Call:
         """Return a context manager around one call with *features*; *owner* knows their names and classes."""
@@ -229,12 +229,12 @@ class Call:
             return self
         recorder = self.recorder
         try:
-            for lane in recorder.lanes if self.said is None else ():
-                row = lane.copy(self)
-                if row is not None and lane.sender is recorder.outlet.sender:
-                    size = next(lane.permits, None) or lane.sender.buffer.permit(lane)
+            for sender, lane in recorder.lanes if self.said is None else ():
+                row = lane.copy(self.features, self.owner, recorder)
+                if row is not None and sender is recorder.outlet.sender:
+                    size = next(lane.permits, None) or sender.buffer.permit(lane)
                     if size is not None:
-                        self.lane, self.row, self.size = lane, row, size
+                        self._sender, self.lane, self.row, self.size = sender, lane, row, size
                         self.rows = 1
                         break
             else:
@@ -273,8 +273,16 @@ class Call:
             problem("span", _FAILED, failure)
         try:
             lane = self.lane
-            if lane is None or kind is not None or not lane.keep(self, seconds):
+            if (
+                lane is None
+                or kind is not None
+                or self.score is not None
+                or self.said is not None
+                or not lane.keep(self.row, self.prediction, seconds, self.size)
+            ):
                 self._keep(seconds, None if kind is None else kind.__qualname__)
+            else:
+                lane.durations.add(seconds, self.recorder.attributes, self.span)
         except Exception as failure:  # noqa: BLE001 - the same
             problem("record", _FAILED, failure)
         self.features = self.owner = self._part = self.row = None
@@ -391,11 +399,11 @@ class Call:
     def _keep(self, seconds: float, error: str | None) -> None:
         recorder, lane = self.recorder, self.lane
         if lane is not None:
-            self._part, self._sender, self._rate = lane.form.part([self.row]), lane.sender, 1.0
+            self._part, self._rate = lane.form.part([self.row]), 1.0
             self._hashes = self._form = self._kept = None
             self._left_out = 0
             recorder.lanes = tuple(
-                each for each in recorder.lanes if each is not lane
+                each for each in recorder.lanes if each[1] is not lane
             )  # the next decides anew
         prediction = score = None
         if error is None:
@@ -446,14 +454,16 @@ class Call:
         recorder = self.recorder
         if self._part is None:
             return
-        lane = lane_for(sender, recorder.model, form, self.prediction, self._part.row_bytes)
+        lane = lane_for(
+            recorder.model, form, self.prediction, self._part.row_bytes, sender.durations, sender.wake.ring
+        )
         if lane is None:
             return
-        lanes = tuple(each for each in recorder.lanes if each.sender is sender)
-        others = tuple(each for each in lanes if each.key != lane.key)
+        lanes = tuple(each for each in recorder.lanes if each[0] is sender)
+        others = tuple(each for each in lanes if each[1].key != lane.key)
         if len(others) < MOST_FORMS:
             lane = sender.buffer.lane(lane)
-            recorder.lanes = lanes if lane is None else (*others, lane)
+            recorder.lanes = lanes if lane is None else (*others, (sender, lane))
 
     def _besides(self, said: Said, rows: int, kept: Kept) -> tuple[Part, ...]:
         """Return a copy of what is said of the rows besides."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from driftline.columns import Column
-    from driftline.instrumentation.buffer import Entry, Model
+    from driftline.instrumentation.entries import Entry, Model
     from driftline.instrumentation.settings import Settings
     from driftline.instrumentation.transport import Transport
 
