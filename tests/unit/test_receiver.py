@@ -539,7 +539,7 @@ def test_decode_fails(listening, monkeypatch, caplog):
     """Even a fault in reading is answered and logged, and the receiver lives on."""
     receiver, seen = listening()
     with monkeypatch.context() as broken:
-        broken.setattr(module, "decode", lambda _: 1 / 0)
+        broken.setattr("driftline.sidecar.intake.decode", lambda _: 1 / 0)
         with caplog.at_level(logging.ERROR):
             assert post(receiver, BODY, PROTOBUF)[0] == 500
             assert refusal(receiver)[0] is grpc.StatusCode.INTERNAL

@@ -1,4 +1,4 @@
-"""OTLP in, over gRPC and HTTP: requests are admitted, read within bounds, decoded and observed.
+"""OTLP in, over gRPC and HTTP: senders are admitted, their requests read and taken in, and answered.
 
 Whatever arrives is answered the way OTLP asks for, so that a sender knows whether to send it again; nothing
 that arrives stops the receiver.
@@ -8,150 +8,48 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import ssl
 import threading
 import time
-import zlib
-from collections import Counter, deque
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import grpc
-import numpy as np
-from google.rpc.error_details_pb2 import RetryInfo
-from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from driftline.errors import ConfigurationError, RequestUnreadable
+from driftline.errors import ConfigurationError
+from driftline.sidecar.intake import MAX_JSON_BYTES, RETRY_SECONDS, Intake, Refused, too_large
 from driftline.sidecar.web import HEAD_SECONDS, Security, WebServer
-from driftline.wire import decode, decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+    from driftline.sidecar.intake import Share, Telemetry
     from driftline.wire import Batch
 
-__all__ = ["Receiver", "Security", "Telemetry"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Receiver", "Security"]
 
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 PATH = "/v1/logs"
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 
-MAX_BODY_BYTES = 64 << 20
-"""What a request may hold, as sent and once inflated; what OTLP asks a server to accept."""
-MAX_JSON_BYTES = 8 << 20
-"""The same in JSON, which may take forty times its size in memory while it is read."""
 MAX_MESSAGE_BYTES = 16 << 20
-"""The same over gRPC as sent: the library holds a message whole before it can be counted as in flight."""
-MAX_PARSED_BYTES = 256 << 20
-"""What the messages of one request may take in memory; an empty one takes 65 times its size."""
-MAX_MEMBERS = 1024
-"""Gzip files one after another in one body: one of nothing is 20 bytes and costs as much as a large one."""
+"""What a request over gRPC may hold as sent: the library holds a message whole before it can be counted as in flight."""
 MAX_HEADER_BYTES = 16 << 10
 READ_SECONDS = 15.0
 """How long a request's body may take to arrive; stock exporters give up after ten seconds."""
-RETRY_SECONDS = 2
-"""What a busy receiver asks for; stock exporters drop at once what should wait longer than they have left."""
-
 _CONNECTIONS = 1_000  # every sender keeps one open; a process usually may have 1,024 files
 _WORKERS = 4  # threads that count what came over HTTP; decoding holds the interpreter anyway
 _GRPC_WORKERS = 16  # here each waits for its own message, however slowly that comes
 _LINGER_SECONDS = 1.0
-_INFLATE_STEP = 1 << 20
 _PIECE = 64 << 10
-_WEIGHED_BYTES = 4 << 20  # what a sender keeps a request under
-# What a message takes once it is parsed, by the byte that announces it: 60 for a ResourceLogs, a KeyValue or an
-# AnyValue, 130 for a LogRecord, and so on; measured with protobuf 7. A tag may be written in two bytes, too.
-_COSTS = np.zeros(256)
-for _tag, _cost in {0x0A: 60, 0x12: 130, 0x1A: 66, 0x22: 16, 0x2A: 42, 0x32: 50}.items():
-    _COSTS[[_tag, _tag | 0x80]] = _cost
-
-
-class Telemetry(Protocol):
-    """What the receiver reports of itself."""
-
-    def request(self, transport: str, code: str, /) -> None:
-        """Count a request, answered over grpc or http with *code*."""
-
-    def rejected(self, reason: str, count: int, /) -> None:
-        """Count records that break the contract."""
-
-    def ignored(self, count: int, /) -> None:
-        """Count records that are not driftline's."""
-
-    def in_flight(self, size: int, /) -> None:
-        """Say how many bytes of requests are being handled now."""
-
-
-class _Refused(Exception):
-    """A request that is answered with a status instead of being taken in."""
-
-    def __init__(self, http: int, code: grpc.StatusCode, text: str, *, retry: bool = False) -> None:
-        super().__init__(text)
-        self.http = http
-        self.code = code
-        self.retry = retry
-
-    def status(self) -> Status:
-        status = Status(code=self.code.value[0], message=str(self))
-        if self.retry:
-            info = RetryInfo()
-            info.retry_delay.seconds = RETRY_SECONDS
-            status.details.add().Pack(info)
-        return status
-
-
-class _InFlight:
-    """The bytes of all requests that are being handled, never more than a limit."""
-
-    def __init__(self, limit: int, report: Callable[[int], None]) -> None:
-        self.limit = limit
-        self._report = report
-        self._held = 0
-        self._lock = threading.Lock()
-
-    def move(self, size: int) -> bool:
-        """Take *size* bytes, or give them back where it is negative; tell whether there was room."""
-        with self._lock:
-            if size > 0 and self._held + size > self.limit:
-                return False
-            self._held += size
-            self._report(self._held)
-            return True
-
-    @contextmanager
-    def share(self) -> Iterator[_Share]:
-        """Give one request its share, and take back whatever it still holds at its end."""
-        share = _Share(self)
-        try:
-            yield share
-        finally:
-            self.move(-share.held)
-
-
-class _Share:
-    """What one request holds of the bytes in flight."""
-
-    def __init__(self, of: _InFlight) -> None:
-        self._of = of
-        self.held = 0
-
-    def cover(self, size: int) -> None:
-        """Hold *size* bytes, if not more already: what was sent is let go of while it is inflated."""
-        more = size - self.held
-        if more > 0:
-            if not self._of.move(more):
-                text = f"the {self._of.limit} bytes of all requests in flight are taken"
-                raise _Refused(429, grpc.StatusCode.UNAVAILABLE, text, retry=True)
-            self.held = size
 
 
 class Receiver:
@@ -184,15 +82,11 @@ class Receiver:
         self.ready = False
         self.grpc_port: int | None = None
         self.http_port: int | None = None
-        self._observe = observe
         self._grpc_address = grpc
         self._security = security
         self._telemetry = telemetry
-        self._in_flight = _InFlight(in_flight_bytes, telemetry.in_flight)
-        self._max_body = min(MAX_BODY_BYTES, in_flight_bytes)
+        self._intake = Intake(observe, telemetry, in_flight_bytes)
         self._max_message = min(MAX_MESSAGE_BYTES, in_flight_bytes)
-        # One at a time: decoding holds the interpreter, and side by side would only cost memory.
-        self._decoding = threading.Lock()
         self._stopping = False
         self._active = 0
         self._idle = threading.Condition()
@@ -259,12 +153,12 @@ class Receiver:
     def _admit(self, authorization: str) -> None:
         """Refuse whom nothing is to be read from."""
         if not self._security.knows(authorization):
-            raise _Refused(
+            raise Refused(
                 401, grpc.StatusCode.UNAUTHENTICATED, "send the sidecar's token: authorization: Bearer ..."
             )
         if self._stopping or not self.ready:
             state = "stopping" if self._stopping else "not ready yet"
-            raise _Refused(503, grpc.StatusCode.UNAVAILABLE, f"the sidecar is {state}", retry=True)
+            raise Refused(503, grpc.StatusCode.UNAVAILABLE, f"the sidecar is {state}", retry=True)
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
@@ -276,52 +170,6 @@ class Receiver:
             with self._idle:
                 self._active -= 1
                 self._idle.notify_all()
-
-    def _take_in(
-        self, pieces: deque[bytes], share: _Share, *, gzipped: bool, is_json: bool
-    ) -> ExportLogsServiceResponse:
-        """Inflate, decode and observe one request; return what its sender is told."""
-        limit = min(self._max_body, MAX_JSON_BYTES) if is_json else self._max_body
-        body = _inflate(pieces, share, limit) if gzipped else b"".join(pieces)
-        pieces.clear()
-        if not is_json and _parsed_bytes(body) > MAX_PARSED_BYTES:
-            text = "the request holds too many values one by one; send columns packed, or fewer rows at once"
-            raise _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
-        try:
-            with self._decoding:
-                request = (decode_json if is_json else decode)(body)
-        except RequestUnreadable as error:
-            raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
-        except Exception as error:
-            logger.exception("a request of %d bytes could not be decoded", len(body))
-            raise _failed("decode the request") from error
-        for reason, count in Counter(error.reason for error in request.rejected).items():
-            self._telemetry.rejected(reason, count)
-        if request.ignored:
-            self._telemetry.ignored(request.ignored)
-        failed = False
-        told: Counter[str] = Counter()
-        for batch in request.batches:
-            try:
-                if said := self._observe(batch):
-                    told[said] += batch.records
-            except Exception:
-                failed = True
-                logger.exception("a batch of %s@%s could not be counted", batch.model, batch.version)
-        if failed:
-            raise _failed("count a batch")
-        response = ExportLogsServiceResponse()
-        if request.rejected:
-            first = request.rejected[0]
-            response.partial_success.rejected_log_records = len(request.rejected)
-            response.partial_success.error_message = f"{first.reason}: {first}"
-        elif (
-            told
-        ):  # nothing rejected and a message is OTLP's warning: it was taken, and is not to be sent again
-            text, records = next(iter(told.items()))
-            of = f" ({records} of {sum(b.records for b in request.batches)} records)"
-            response.partial_success.error_message = f"{text}{of}"
-        return response
 
     # --- gRPC ---------------------------------------------------------------------------------------
 
@@ -373,7 +221,7 @@ class Receiver:
             with self._under_way():
                 metadata = dict(context.invocation_metadata())
                 self._admit(str(metadata.get("authorization", "")))
-                with self._in_flight.share() as share:
+                with self._intake.share() as share:
                     message = self._only(requests, context)
                     share.cover(len(message))
                     # No protobuf begins like that: with decompression by the library off, it is gzip.
@@ -382,8 +230,8 @@ class Receiver:
                     size = _PIECE if gzipped else len(message) or 1
                     pieces = deque(message[at : at + size] for at in range(0, len(message), size))
                     del message
-                    response = self._take_in(pieces, share, gzipped=gzipped, is_json=False)
-        except _Refused as refused:
+                    response = self._intake.take_in(pieces, share, gzipped=gzipped, is_json=False)
+        except Refused as refused:
             self._telemetry.request("grpc", refused.code.name)
             details = refused.status().SerializeToString()
             context.set_trailing_metadata((("grpc-status-details-bin", details),))
@@ -412,7 +260,7 @@ class Receiver:
             raise gone
         # the library ends the stream where a message is larger than it may be
         text = f"the call holds no request, or one larger than {self._max_message} bytes"
-        raise _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        raise Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
     def _end_slow_calls(self) -> None:
         while not self._closed.wait(1.0):
@@ -429,13 +277,13 @@ class Receiver:
         try:
             with self._under_way():
                 response = await self._export(request, kind)
-        except _Refused as refused:
+        except Refused as refused:
             response = _refusal(refused, kind)
             if not await _drained(request):
                 response.headers["connection"] = "close"
         except asyncio.CancelledError:  # the grace of a stop is over
             text = "the sidecar stopped before the request was counted"
-            response = _refusal(_Refused(503, grpc.StatusCode.UNAVAILABLE, text, retry=True), kind)
+            response = _refusal(Refused(503, grpc.StatusCode.UNAVAILABLE, text, retry=True), kind)
         except ClientDisconnect:
             self._telemetry.request("http", "499")
             return
@@ -444,9 +292,9 @@ class Receiver:
 
     async def _export(self, request: Request, kind: str) -> Response:
         if request.scope["path"] != PATH:
-            raise _Refused(404, grpc.StatusCode.NOT_FOUND, f"send to {PATH}")
+            raise Refused(404, grpc.StatusCode.NOT_FOUND, f"send to {PATH}")
         if request.method != "POST":
-            raise _Refused(405, grpc.StatusCode.UNIMPLEMENTED, f"{PATH} takes POST, not {request.method}")
+            raise Refused(405, grpc.StatusCode.UNIMPLEMENTED, f"{PATH} takes POST, not {request.method}")
         self._admit(request.headers.get("authorization", ""))
         if kind not in (PROTOBUF, JSON):
             raise _unsupported(f"content-type is {kind or 'absent'}; send {PROTOBUF} or {JSON}")
@@ -454,19 +302,21 @@ class Receiver:
         if encoding not in ("identity", "gzip"):
             raise _unsupported(f"content-encoding is {encoding}; send gzip or none")
         is_json = kind == JSON
-        with self._in_flight.share() as share:
-            pieces = await self._read_body(request, share, MAX_JSON_BYTES if is_json else self._max_body)
+        with self._intake.share() as share:
+            pieces = await self._read_body(
+                request, share, MAX_JSON_BYTES if is_json else self._intake.max_body
+            )
             response = await asyncio.get_running_loop().run_in_executor(
                 self._http_workers,
-                lambda: self._take_in(pieces, share, gzipped=encoding == "gzip", is_json=is_json),
+                lambda: self._intake.take_in(pieces, share, gzipped=encoding == "gzip", is_json=is_json),
             )
         content = _as_json(response) if is_json else response.SerializeToString()
         return Response(content, media_type=kind)
 
-    async def _read_body(self, request: Request, share: _Share, limit: int) -> deque[bytes]:
+    async def _read_body(self, request: Request, share: Share, limit: int) -> deque[bytes]:
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         pieces: deque[bytes] = deque()
         size = 0
         try:
@@ -474,7 +324,7 @@ class Receiver:
                 async for piece in request.stream():
                     size += len(piece)
                     if size > limit:
-                        raise _too_large(limit)
+                        raise too_large(limit)
                     share.cover(size)
                     pieces.append(piece)
         except TimeoutError as error:
@@ -495,66 +345,13 @@ class _Export(grpc.GenericRpcHandler):  # type: ignore[misc]
         return self._method if handler_call_details.method == EXPORT else None
 
 
-def _inflate(pieces: deque[bytes], share: _Share, limit: int) -> bytes:
-    """Return what the gzipped *pieces* hold; each is let go of before the next is read."""
-    inflated: list[bytes] = []
-    size = 0
-    members = 1
-    stream = zlib.decompressobj(31)
-    try:
-        while pieces:
-            piece = pieces.popleft()
-            while piece:
-                if stream.eof:  # gzip files may follow one another
-                    members += 1
-                    if members > MAX_MEMBERS:
-                        text = f"the body is more than {MAX_MEMBERS} gzip files one after another"
-                        raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, text)
-                    stream = zlib.decompressobj(31)
-                part = b"begun"
-                while part and not stream.eof:
-                    part = stream.decompress(piece, _INFLATE_STEP)
-                    piece = stream.unconsumed_tail
-                    size += len(part)
-                    if size > limit:
-                        raise _too_large(limit)
-                    share.cover(size)
-                    inflated.append(part)
-                piece = stream.unused_data
-    except zlib.error as error:
-        raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, f"the body is no gzip: {error}") from error
-    if not stream.eof:
-        raise _Refused(400, grpc.StatusCode.INVALID_ARGUMENT, "the body's gzip ends too early")
-    return b"".join(inflated)
-
-
-def _parsed_bytes(body: bytes) -> float:
-    """Return the most that *body* may take once it is parsed; 0 for one too small to be a bomb.
-
-    By every byte that may announce a message, whatever it really is: of random values 1 in 21 may.
-    """
-    if len(body) <= _WEIGHED_BYTES:
-        return 0.0
-    read = np.frombuffer(body, np.uint8)
-    pieces = (read[at : at + _INFLATE_STEP] for at in range(0, len(read), _INFLATE_STEP))
-    return sum(float(np.bincount(piece, minlength=256) @ _COSTS) for piece in pieces)
-
-
-def _too_large(limit: int) -> _Refused:
-    return _Refused(413, grpc.StatusCode.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes")
-
-
-def _too_slow() -> _Refused:
+def _too_slow() -> Refused:
     text = f"the body took more than {READ_SECONDS:g} s to arrive"
-    return _Refused(408, grpc.StatusCode.DEADLINE_EXCEEDED, text)
+    return Refused(408, grpc.StatusCode.DEADLINE_EXCEEDED, text)
 
 
-def _failed(to: str) -> _Refused:
-    return _Refused(500, grpc.StatusCode.INTERNAL, f"the sidecar failed to {to}; see its log")
-
-
-def _unsupported(text: str) -> _Refused:
-    return _Refused(415, grpc.StatusCode.INVALID_ARGUMENT, text)
+def _unsupported(text: str) -> Refused:
+    return Refused(415, grpc.StatusCode.INVALID_ARGUMENT, text)
 
 
 def _as_json(response: ExportLogsServiceResponse) -> str:
@@ -566,7 +363,7 @@ def _as_json(response: ExportLogsServiceResponse) -> str:
     return json.dumps({"partialSuccess": said})
 
 
-def _refusal(refused: _Refused, kind: str) -> Response:
+def _refusal(refused: Refused, kind: str) -> Response:
     """Return a refusal with its status, in protobuf to who speaks that, else in JSON."""
     status = refused.status()
     content: str | bytes
