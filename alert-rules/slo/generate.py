@@ -107,9 +107,10 @@ def _events(name: str, slo: dict[str, Any]) -> tuple[str, str, str]:
 
 def _budget(name: str, slo: dict[str, Any]) -> str:
     """Return the budget of each model that the objective is for: of the named ones, then of all others."""
-    tiers = "|".join(slo.get("tiers", ()))
+    tiers = slo.get("tiers", ())
     owners = "model:driftline_model_owner:info"
-    of_all = f'{owners}{{tier=~"{tiers}"}}' if tiers else owners
+    match = "=~" if len(tiers) > 1 else "="
+    of_all = f'{owners}{{tier{match}"{"|".join(tiers)}"}}' if tiers else owners
     named = [
         f"{_share(f'{name}.models.{model}', objective)} * group by (environment, model) ({owners}{{model={json.dumps(str(model))}}})"
         for model, objective in slo.get("models", {}).items()
