@@ -1,4 +1,4 @@
-# What pint holds the rules to, https://cloudflare.github.io/pint. Held to pint's own source of autumn 2026: blocks, names of checks, and
+# What pint holds the rules to, https://cloudflare.github.io/pint. Held by reading to its source, 0.86 and later: blocks, names of checks, and
 # what each check that needs no server would say of these rules. pint could not be had where this was made, so it has never been
 # run. Needs 0.86 or later: an older one refuses the name promql/nan. `make check` runs it where it is on the PATH.
 #

@@ -62,7 +62,7 @@ check: .venv/.dev
 	amtool=$$($(BIN)/python -m driftline.cli.binaries amtool) || exit $${DRIFTLINE_REQUIRE_STACK:-0}; \
 	{ $$promtool check rules alert-rules/recording/*.yml alert-rules/alerting/*.yml && $$amtool check-config alert-rules/alertmanager/*.yml; } \
 		> .venv/promtool.txt 2>&1 || { cat .venv/promtool.txt; exit 1; }
-	@! command -v pint > /dev/null || { printf 'driftline: pint\n'; pint lint alert-rules/recording alert-rules/alerting; }
+	@! command -v pint > /dev/null || { printf 'driftline: pint\n'; pint lint --fail-on warning alert-rules/recording alert-rules/alerting; }
 
 install: .venv/.dev
 	@:

@@ -40,7 +40,7 @@ TAIL = """
 | --- | --- |
 | Grafana | Debian has no package of it, and none could be fetched here. Dashboards are held against the types that Grafana publishes (grafana-foundation-sdk), their queries run on the Prometheus above, pushing runs against a stand-in of its API |
 | VictoriaMetrics and its vmalert, current | the Go proxy refuses its module (403, tried in November 2026). Debian's 1.79.5, years older, runs the rules that `make rules FORM=vmalert` writes |
-| pint | the Go proxy refuses its module (403, tried in November 2026); PyPI's pint is another program. Its configuration, `.pint.hcl`, was written from its documentation and never run; promtool checks the rules |
+| pint | the Go proxy refuses its module (403, tried in November 2026); PyPI's pint is another program. Its configuration, `.pint.hcl`, and the rules were held to its source (0.86 and later) by reading; pint was never run; promtool checks the rules |
 | Python 3.12 and newer | the tests run on one Python, the oldest that is promised |
 | Windows, macOS | the tests run on Linux |
 """
