@@ -126,6 +126,17 @@ rule {
     comment  = "level:metric:operations, as Prometheus has it."
     severity = "bug"
   }
+}
+
+rule {
+  match {
+    kind = "recording"
+  }
+
+  # What is known of each sidecar.
+  ignore {
+    name = "sidecar:.+"
+  }
 
   # Counts of all sidecars are added up; a model of one name in two environments is two.
   aggregate ".+" {

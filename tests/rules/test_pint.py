@@ -70,10 +70,10 @@ def off(configuration):
     return {check: rule["match"][0] for rule in configuration["rule"] for check in rule.get("disable", ())}
 
 
-def demands(configuration, kind):
-    """Return what is demanded of all rules of *kind*."""
-    matched = [rule for rule in configuration["rule"] if rule["match"] == [{"kind": kind}]]
-    return next(rule for rule in matched if "ignore" not in rule)
+def demanding(configuration, kind, demand):
+    """Return the block that demands something of all rules of *kind*, and which of them it passes over."""
+    (rule,) = [rule for rule in configuration["rule"] if rule["match"] == [{"kind": kind}] and demand in rule]
+    return rule, [ignored["name"] for ignored in rule.get("ignore", ())]
 
 
 def labelled(block, kind):
@@ -205,8 +205,11 @@ def test_queries_in_texts(tmp_path):
 
 def test_alerts_are_as_demanded(configuration):
     """Names, labels, annotations and patience of every alert fit what pint is told to demand, whole."""
-    of_all = demands(configuration, "alerting")
-    (of_most,) = [rule for rule in configuration["rule"] if "ignore" in rule]
+    of_all, nobody = demanding(configuration, "alerting", "annotation")
+    of_most, (watchdog,) = demanding(configuration, "alerting", "for")
+    (patience,) = of_most["for"]
+    assert patience == {"min": "1m", "severity": "bug"}
+    assert not nobody
     for alert, rule in ALERTS.items():
         for pattern in labelled(of_all, "name"):
             assert matches(pattern, alert)
@@ -216,21 +219,23 @@ def test_alerts_are_as_demanded(configuration):
                 assert name in given or not demand.get("required"), (alert, name)
                 pattern = demand.get("value", ".*").replace("{{ $alert }}", alert)
                 assert name not in given or matches(pattern, given[name]), (alert, name, given[name])
-        (ignored,) = of_most["ignore"]
-        (patience,) = of_most["for"]
-        assert patience == {"min": "1m", "severity": "bug"}
-        assert re.fullmatch(r"\d+[mh]", rule.get("for", "")) or alert == ignored["name"]
+        assert re.fullmatch(r"\d+[mh]", rule.get("for", "")) or matches(watchdog, alert)
         absent = re.findall(r"absent(?:_over_time)?\((.*?)\)", rule["expr"])
         assert all("job=" in selector for selector in absent)
 
 
 def test_records_are_as_demanded(configuration):
     """Names of recorded series have three levels; none is added up over environments, or kept by sidecar."""
-    of_records = demands(configuration, "recording")
-    ((pattern, _),) = labelled(of_records, "name").items()
-    (aggregate,) = labelled(of_records, "aggregate").values()
+    named, nobody = demanding(configuration, "recording", "name")
+    added, (sidecars,) = demanding(configuration, "recording", "aggregate")
+    ((pattern, _),) = labelled(named, "name").items()
+    (aggregate,) = labelled(added, "aggregate").values()
+    assert not nobody
+    assert any(matches(sidecars, record) for record in RECORDED)
     for record, rule in RECORDED.items():
         assert matches(pattern, record)
+        if matches(sidecars, record):
+            continue
         for labels in re.findall(r"\bby \(([^)]*)\)", rule["expr"]):
             kept = set(labels.split(", "))
             assert kept >= set(aggregate["keep"]), record
