@@ -11,8 +11,9 @@ from driftline import names
 from driftline.baseline.kinds import Unfit
 from driftline.baseline.stream import in_parts
 from driftline.columns import take
-from driftline.drift import DEFAULT_STATISTICS, Layout
+from driftline.drift import DEFAULT_STATISTICS, Expected
 from driftline.errors import BaselineError
+from driftline.layout import Layout
 from driftline.statistics.chi_square import chance
 from driftline.window import Window
 
@@ -124,7 +125,9 @@ def compare(
     window = _counted(layout, present, found)
     counts = window.merged()
     folded = layout.folded(counts.values)
-    scores = {score.feature: score for score in layout.score(window, (*DEFAULT_STATISTICS, "chi_square"))}
+    scores = {
+        score.feature: score for score in Expected(layout).score(window, (*DEFAULT_STATISTICS, "chi_square"))
+    }
     verdicts = [
         _verdict(
             layout,

@@ -27,7 +27,8 @@ from benchmarks import page, peers
 from driftline import histogram, names, wire
 from driftline.baseline import Baseline
 from driftline.columns import Coded, of
-from driftline.drift import Layout
+from driftline.drift import Expected
+from driftline.layout import Layout
 from driftline.window import Window
 from driftline.wire import Batch
 from load.service import Service
@@ -141,13 +142,14 @@ def test_counting():
     per_value("only sorting them as float32", lambda: np.sort(values.astype(np.float32)))
     per_value("only copying them", values.copy)
 
-    layout = Layout(trained(20))
+    expected = Expected(Layout(trained(20)))
+    layout = expected.layout
     columns = {name: rng.normal(0.1, 1, MANY) for name in layout.names}
 
     def five():
         window = Window(2.0, 1.0, layout.empty(), 0.0)
         window.add(layout.count(columns, MANY))
-        return layout.score(window, FIVE)
+        return expected.score(window, FIVE)
 
     table.time("PSI, KS, W1, JS and chi2 of 100,000 raw rows", five, of=20, unit="µs a feature", budget=600)
     texts = tuple(f"category_{number:02d}" for number in range(50))
@@ -260,13 +262,14 @@ def test_looking():
 @pytest.mark.timeout(3000)
 def test_beside_peers():
     """Peers are measured on as many rows, in the same run; one that refuses is named."""
-    layout = Layout(trained(20))
+    expected = Expected(Layout(trained(20)))
+    layout = expected.layout
     columns = {name: rng.normal(0.1, 1, MANY) for name in layout.names}
 
     def scored(*statistics_):
         window = Window(2.0, 1.0, layout.empty(), 0.0)
         window.add(layout.count(columns, MANY))
-        return layout.score(window, statistics_)
+        return expected.score(window, statistics_)
 
     wanted = {
         "psi": ("psi",),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import strategies
 from driftline.baseline import Baseline
 from driftline.columns import take
-from driftline.drift import LARGEST_SUM, Layout
+from driftline.drift import Expected
+from driftline.layout import LARGEST_SUM, Layout
 from driftline.statistics import STATISTICS
 from driftline.window import Window
 
@@ -38,7 +39,7 @@ def scored(baseline, values, dtype=np.float64):
     for pane, part in enumerate(np.array_split(values.astype(dtype), 10)):
         window.add(layout.count({"x": part}, len(part)))
         window.roll(pane + 1.0)
-    return layout.score(window, STATISTICS)
+    return Expected(layout).score(window, STATISTICS)
 
 
 def sound(score):

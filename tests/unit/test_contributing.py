@@ -57,7 +57,7 @@ def test_the_example_of_a_statistic_works(tmp_path):
 def test_the_floors_are_those_that_hold():
     """The drawing names every module of every floor, in the order that lint-imports holds."""
     drawn = re.findall(
-        r"^ ?(\d)? +(\w+)(?:/|\.py) ",
+        r"^ ?(\d+)? +(\w+)(?:/|\.py) ",
         TEXT[TEXT.index("src/driftline/\n") :].partition("```")[0],
         re.MULTILINE,
     )

@@ -10,7 +10,7 @@ import pytest
 from driftline import names
 from driftline.baseline import Baseline
 from driftline.columns import Coded
-from driftline.drift import Layout
+from driftline.layout import Layout
 from driftline.sidecar.baselines import Baselines
 from driftline.sidecar.state import StateFolder
 from driftline.window import PIECES, Pieces

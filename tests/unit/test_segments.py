@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import strategies
 from driftline.baseline import Baseline
 from driftline.columns import Coded
-from driftline.drift import Layout
+from driftline.layout import Layout
 from driftline.sidecar.baselines import Baselines
 from driftline.sidecar.segments import SegmentLayout, Segments
 from driftline.wire import Batch

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from driftline.baseline import FeatureBaseline
-    from driftline.drift import Layout
+    from driftline.layout import Layout
     from driftline.window import Window
 
 DAY = 86_400.0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from driftline.baseline import Baseline
     from driftline.baseline.attribution import ScoreSums
     from driftline.columns import Column
-    from driftline.drift import DriftScore, Layout
+    from driftline.drift import DriftScore, Expected
     from driftline.sidecar.rows import Rows
     from driftline.sidecar.segments import SegmentCounts
     from driftline.sidecar.streams import Admission
@@ -65,9 +65,15 @@ class Track:
     """
 
     def __init__(
-        self, layout: Layout, windows: Mapping[str, float], settings: Model, segments: Segments, now: float
+        self,
+        expected: Expected,
+        windows: Mapping[str, float],
+        settings: Model,
+        segments: Segments,
+        now: float,
     ) -> None:
-        self.layout = layout
+        self.expected = expected
+        layout = self.layout = expected.layout
         self.constancy = Constancy(layout)
         self.stuck = np.zeros(len(layout.features), np.int64)
         self.segments = SegmentLayout(layout.features, segments)

@@ -12,8 +12,9 @@ from driftline import names
 from driftline.baseline.folder import ANY_VERSION
 from driftline.columns import Coded, categories, numbers, take
 from driftline.config import Model
-from driftline.drift import Layout
+from driftline.drift import Expected
 from driftline.entities import clustering
+from driftline.layout import Layout
 from driftline.sidecar.attribution import NOTHING
 from driftline.sidecar.confidence import confidence
 from driftline.sidecar.models import ModelVersion, Track
@@ -70,7 +71,7 @@ class Monitor:
         self.models: dict[tuple[str, str], ModelVersion] = {}
         self.beyond_limits = 0  # rows of models that are not among them
         self._baselines = baselines
-        self._layouts: dict[str, Layout] = {}
+        self._expected: dict[str, Expected] = {}
         self._telemetry = telemetry
         self._declare(clock())
 
@@ -196,15 +197,15 @@ class Monitor:
             return None
         track = model.tracks.get(baseline.id)
         if track is None:
-            layout = self._layout(baseline, model.settings)
-            track = Track(layout, self.config.windows, model.settings, model.segments, now)
+            expected = self._expect(baseline, model.settings)
+            track = Track(expected, self.config.windows, model.settings, model.segments, now)
             model.tracks[baseline.id] = track
             if model.settings.attribution and track.attribution.score is None:
                 logger.warning("model %s, version %s: %s", model.name, model.version, NOTHING)
-            model.schema.expect(name for name in layout.names if not name.startswith("@"))
+            model.schema.expect(name for name in track.layout.names if not name.startswith("@"))
             model.task = baseline.task or model.task
             if baseline.task == "classification" and any(
-                f.startswith(names.COLUMN_SCORE) for f in layout.names
+                f.startswith(names.COLUMN_SCORE) for f in track.layout.names
             ):
                 model.tells_confidence()
         return track
@@ -217,8 +218,8 @@ class Monitor:
         its = track.baseline.id == batch.baseline_id and track.layout.fits(batch.counts)
         return track if its else None
 
-    def _layout(self, baseline: Baseline, settings: Model) -> Layout:
-        if baseline.id not in self._layouts:
+    def _expect(self, baseline: Baseline, settings: Model) -> Expected:
+        if baseline.id not in self._expected:
             kept = {name: f for name, f in baseline.features.items() if not settings.ignores(name)}
             if len(kept) > self.config.limits.features:
                 logger.warning(
@@ -226,8 +227,8 @@ class Monitor:
                     baseline.model, len(kept), self.config.limits.features,
                 )  # fmt: skip
                 kept = dict(list(kept.items())[: self.config.limits.features])
-            self._layouts[baseline.id] = Layout(baseline, kept.values())
-        return self._layouts[baseline.id]
+            self._expected[baseline.id] = Expected(Layout(baseline, kept.values()))
+        return self._expected[baseline.id]
 
     def _in_time(self, batch: Batch, wall: float) -> tuple[Mapping[str, Column], int, dict[str, int]]:
         """Return the columns and rows whose ``@time`` is neither too old nor too far ahead, and why how many are not."""
@@ -294,7 +295,7 @@ class Monitor:
             track.looked_at = found
             shown = [*track.windows][:LOCAL_WINDOWS]
             scores = {
-                name: track.layout.score(
+                name: track.expected.score(
                     window, self.config.statistics if name in shown else (), whole.get(name)
                 )
                 for name, window in track.windows.items()
@@ -335,7 +336,7 @@ class Monitor:
             known = {baseline.id for baseline in baselines.all}
             for model in self.models.values():
                 self._follow(model, now)
-            self._layouts = {key: layout for key, layout in self._layouts.items() if key in known}
+            self._expected = {key: kept for key, kept in self._expected.items() if key in known}
             self._declare(now)
 
     def _follow(self, model: ModelVersion, now: float) -> None:

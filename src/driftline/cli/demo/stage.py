@@ -14,8 +14,9 @@ from driftline.cli.demo.population import FEATURES, PREDICTION
 from driftline.cli.demo.service import NAME, VERSION
 from driftline.cli.shipped import shipped_rules
 from driftline.cli.timescale import scaled, scaled_duration
-from driftline.drift import Layout
+from driftline.drift import Expected
 from driftline.errors import DriftlineError
+from driftline.layout import Layout
 from driftline.window import Window
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def scores(baseline: Baseline, model: Any, rows: pd.DataFrame) -> dict[str, floa
     window = Window(2.0, 1.0, layout.empty(), 0.0)
     data = {feature: columns.of(rows[feature].tolist()) for feature in FEATURES}
     window.add(layout.count({**data, "@prediction": model.predict(rows[list(FEATURES)])}, len(rows)))
-    found = {score.feature: score.scores["psi"] for score in layout.score(window)}
+    found = {score.feature: score.scores["psi"] for score in Expected(layout).score(window)}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
