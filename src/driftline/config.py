@@ -231,7 +231,7 @@ class Model(_Settings):
 
     ``segments`` names the values of an attribute, a feature or a name used in ``@segment``, whose rows are
     counted by themselves, too. Answers of at most ``confidence`` are counted as unsure. ``attribution`` sums
-    the score by the bins of every feature.
+    the score by the bins of every feature. A ``retired`` model is not missed, and forgotten when no rows come.
     """
 
     owner: Annotated[StrictStr, Field(min_length=1)] = UNOWNED
@@ -243,6 +243,7 @@ class Model(_Settings):
     segments: Segments = {}
     confidence: Share | None = None
     attribution: StrictBool = False
+    retired: StrictBool = False
 
     @model_validator(mode="after")
     def _rising_thresholds(self) -> Model:

@@ -176,6 +176,10 @@ SILENCE_THRESHOLD = Series(
     "driftline_model_silence_threshold_seconds", "gauge", MODEL,
     "Seconds without a prediction after which a model counts as silent.",
 )  # fmt: skip
+MODEL_RETIRED = Series(
+    "driftline_model_retired", "gauge", ("environment", "model"),
+    "1 for a model that driftline.yaml says is retired: its silence is no news.",
+)  # fmt: skip
 MIN_ROWS = Series(
     "driftline_model_min_rows", "gauge", MODEL, "Rows a window needs before it is judged.",
 )  # fmt: skip
@@ -231,7 +235,7 @@ SEGMENT_ERRORS = Series(
 
 MERGED_SERIES = (
     FEATURE_VALUES, FEATURE_FAULTS, BASELINE_RATIO, BASELINE_VALUES, BASELINE_FAULT_RATIO,
-    BASELINE_SCORE_EXPLAINED, OVERDISPERSION, DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, CONFIDENCE, LAST_PREDICTION, SILENCE_THRESHOLD,
+    BASELINE_SCORE_EXPLAINED, OVERDISPERSION, DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, CONFIDENCE, LAST_PREDICTION, SILENCE_THRESHOLD, MODEL_RETIRED,
     MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, BASELINE_CREATED, UNDECLARED_COLUMNS, SCHEMA_CHANGED,
     SCORED_VALUES, SCORE_SUM, SCORE_SQUARES, SEGMENT_VALUES, SEGMENT_FAULTS, SEGMENT_PREDICTIONS, SEGMENT_ERRORS,
 )  # fmt: skip

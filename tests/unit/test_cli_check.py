@@ -42,6 +42,18 @@ def test_what_is_odd_is_said(folder, capsys):
     assert "without 24h and 7d" in said
 
 
+def test_a_retired_model_is_said_and_not_odd(folder, capsys):
+    """With a baseline or without: neither may stay on that account."""
+    (folder / "driftline.yaml").write_text(
+        "environment: prod\nmodels: {fraud: {retired: true}, churn: {retired: true}}\n"
+    )
+    assert main(["check-config", str(folder / "driftline.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert "fraud: retired, its silence is no news" in said
+    assert "churn: retired" in said
+    assert "learning" not in said
+
+
 def test_what_cannot_start_is_2(folder, capsys):
     """Every fault of the file, or of a baseline, on a line of its own."""
     (folder / "driftline.yaml").write_text("environment: no\ncolour: red\n")

@@ -42,6 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
         if baseline.model in read.models:
             owner = read.models[baseline.model].owner
             print(f"  {baseline.model} {baseline.version}: {len(baseline.features)} features, owner {owner}")
+    for name, model in read.models.items():
+        if model.retired:
+            print(f"  {name}: retired, its silence is no news and it is forgotten when no rows come")
     if read.listen.tls is None:
         print(f"  sidecar on {read.listen.metrics}: {_answer(read)}")
     return 1 if odd else 0
@@ -70,6 +73,7 @@ def _odd(read: Config, baselines: Baselines) -> list[str]:
     odd += [
         f"{name}: no baseline, it will be learning: rows and faults are counted, drift is not scored"
         for name in sorted(read.models.keys() - {baseline.model for baseline in baselines.all})
+        if not read.models[name].retired
     ]
     return odd
 

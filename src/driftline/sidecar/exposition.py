@@ -269,6 +269,15 @@ class Exposition:
             ),
         )
         yield from self._of_models(views)
+        config = self._monitor.config
+        yield (
+            names.MODEL_RETIRED,
+            [
+                f'driftline_model_retired{{environment="{escape(config.environment)}",model="{escape(name)}"}} 1'
+                for name, settings in config.models.items()
+                if settings.retired
+            ],
+        )
         yield from self._of_this_sidecar(views)
 
     def _of_this_sidecar(self, views: list[_View]) -> Iterator[tuple[Series, Iterable[str]]]:
@@ -376,7 +385,7 @@ class Exposition:
             pairs = zip(views, buckets, strict=True)
             yield series, [line for v, b in pairs if b is not None for line in b.lines(series, v.labels)]
         yield each(names.LAST_PREDICTION, lambda v: v.model.last_prediction)
-        yield each(names.SILENCE_THRESHOLD, lambda v: v.model.settings.silence if v.model.declared else None)
+        yield each(names.SILENCE_THRESHOLD, lambda v: v.model.settings.silence if v.model.awaited else None)
         yield each(names.MIN_ROWS, lambda v: v.model.settings.min_rows)
         yield (
             names.MODEL_INFO,

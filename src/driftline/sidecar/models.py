@@ -196,6 +196,11 @@ class ModelVersion:
     def __post_init__(self) -> None:
         self.segment_rows, self.segment_errors = np.zeros((2, len(self.segments.labels)), np.int64)
 
+    @property
+    def awaited(self) -> bool:
+        """Whether its silence is news: somebody declared it, and nobody retired it."""
+        return self.declared and not self.settings.retired
+
     def add(self, rows: Rows, admission: Admission, sure: NDArray[np.floating[Any]]) -> None:
         """Count calls: those of *rows*, how *sure* their answers were, and what the sender says of others."""
         self.predictions += rows.number if admission.served is None else admission.served

@@ -154,8 +154,8 @@ class Monitor:
                 [[v] for v in versions], wall
             ):
                 return None
-            self._tell_unknown(name, version)
             model = self._add_model(name, version, declared=declared, wall=wall)
+            self._introduce(model)
         return model
 
     def _make_room(self, candidates: list[list[ModelVersion]], wall: float) -> bool:
@@ -176,8 +176,14 @@ class Monitor:
             del self.models[goes.name, goes.version]
         return True
 
-    def _tell_unknown(self, name: str, version: str) -> None:
-        """Say once that a version is learning, and which baselines there are for its model."""
+    def _introduce(self, model: ModelVersion) -> None:
+        """Say once that a version is retired and yet there, or is learning, and what baselines its model has."""
+        name, version = model.name, model.version
+        if model.settings.retired:
+            logger.warning(
+                "model %s, version %s is retired: its rows are counted until none has come for %g s, then it is forgotten",
+                name, version, model.settings.silence,
+            )  # fmt: skip
         if self._baselines.find(name, version) is None:
             known = sorted(baseline.version for baseline in self._baselines.all if baseline.model == name)
             there = f"there are some for {', '.join(known)}" if known else "there is none for this model"
@@ -309,19 +315,25 @@ class Monitor:
                 track.entities = {name: number for name, number in entities.items() if number is not None}
 
     def _let_go(self) -> None:
+        """Forget what has been silent: for as long as its longest window if it has no baseline, for less if retired."""
         wall = self.wall()
         declared = {(b.model, b.version) for b in self._baselines.all}
         for key, model in list(self.models.items()):
-            last = model.last_prediction or model.created
-            if key not in declared and wall - last > self.config.longest_window:
+            retired = model.settings.retired
+            after = model.settings.silence if retired else self.config.longest_window
+            last = model.last_prediction or (0.0 if retired else model.created)
+            if (retired or key not in declared) and wall - last > after:
                 del self.models[key]
+                why = ", and it is retired" if retired else ""
+                logger.info("model %s, version %s is forgotten: no row in %g s%s", *key, after, why)
 
     # --- baselines ------------------------------------------------------------------------------
 
     def _declare(self, now: float) -> None:
-        """Make every version that has a baseline exist, at 0, before its first row."""
+        """Make every version that has a baseline exist, at 0, before its first row; not where the model is retired."""
         for baseline in self._baselines.all:
-            if baseline.version == ANY_VERSION:
+            settings = self.config.models.get(baseline.model, Model())
+            if baseline.version == ANY_VERSION or settings.retired:
                 continue
             key = (baseline.model, baseline.version)
             model = self.models.get(key) or self._add_model(*key, declared=True, wall=self.wall())

@@ -62,6 +62,7 @@ LATEST = float(1 << 36)
 MODELS_FILE = "models.json"
 LAYOUT_FILE = "layout.npz"
 OPEN_FILE = "open.npz"
+MODEL_COLUMNS = ("model", "version", "last_prediction", "task", "dataset_version", "schema", "declared")
 LONGEST_NAME = 180  # a file system takes 255 bytes, what follows too
 
 
@@ -133,18 +134,18 @@ class StateFolder:
         if self._read_only:
             return
         with monitor.lock:
+            named = monitor.config.models
             models = [
-                [m.name, m.version, m.last_prediction, m.task, m.dataset_version, m.schema.dump()]
+                [m.name, m.version, m.last_prediction, m.task, m.dataset_version, m.schema.dump(),
+                 # by a baseline alone: who deletes the file has not said that nobody misses the model
+                 m.declared and m.name not in named]
                 for m in monitor.models.values()
-            ]
+            ]  # fmt: skip
             document = {
                 "format": FORMAT,
                 "clock": monitor.clock(),
                 "wall": monitor.wall(),
-                "models": {
-                    "columns": ["model", "version", "last_prediction", "task", "dataset_version", "schema"],
-                    "rows": models,
-                },
+                "models": {"columns": MODEL_COLUMNS, "rows": models},
                 "streams": monitor.streams.dump(),
             }
             tracks = {self._folder(m, t): (m, t) for m in monitor.models.values() for t in m.tracks.values()}
@@ -239,6 +240,7 @@ class StateFolder:
                     if model is not None:
                         last = kept.get("last_prediction")
                         model.last_prediction = None if last is None else float(last)
+                        model.declared = model.declared or kept.get("declared") is True
                         model.task = model.task or (kept.get("task") if kept.get("task") in TASKS else None)
                         said = kept.get("dataset_version")
                         model.dataset_version = None if said is None else _name(said)
