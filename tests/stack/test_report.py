@@ -127,7 +127,8 @@ def test_what_else_happened(fleet):
     assert {row["moved most"] for row in segments} == {"amount"}
     assert {figure.title for figure in service.figures} == {"Duration of calls", "Predictions failed"}
     assert "did not arrive" in section(page, "What the sidecars saw").says[0]
-    assert any(sentence.startswith("Version 2.3.1, baseline ") for sentence in page.says)
+    (came,) = [sentence for sentence in page.says if sentence.startswith("Version 2.3.1, baseline ")]
+    assert came.endswith(", came by 2026-02-26 12:00.")
 
 
 def test_a_short_alert_is_not_missed(fleet):
@@ -140,6 +141,18 @@ def test_a_short_alert_is_not_missed(fleet):
     firing = fleet.series('count by (alertname, priority) (ALERTS{model="fraud"})', instant=True)
     at_the_end = {row["alert"] for row in rows(page, "Alerts") if row["at the end"] != "over"}
     assert at_the_end == {dict(labels)["alertname"] for labels in firing}
+
+
+def test_a_quarter_of_which_two_weeks_are_known(fleet):
+    """A report says what it cannot know: Prometheus keeps less than what was asked about, and promises less."""
+    page = asked(fleet, days=91)
+    (known,) = [sentence for sentence in page.says if "knows nothing of it before" in sentence]
+    assert re.search(r"before 2026-02-1[567] \d\d:\d\d: all here is of the time since", known)
+    assert not any("knows nothing" in sentence for sentence in asked(fleet).says)
+    (quarter,) = [q for q in section(page, "Errors and duration").queries if "error budget" in q.about]
+    assert 14 / 30 <= float(quarter.expr.rpartition("* ")[2]) <= 16 / 30, (
+        "two weeks' part of a budget of 30 days"
+    )
 
 
 def test_before_it_moved(fleet):

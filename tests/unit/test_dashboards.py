@@ -217,3 +217,14 @@ def test_a_token_that_is_none(token):
     with pytest.raises(GrafanaRefused, match="the token holds what no token may") as refused:
         Grafana("http://grafana.example.com", token)
     assert "secr" not in str(refused.value)
+
+
+@pytest.mark.parametrize("command", [["dashboards", "push"], ["annotate", "event", "--text", "Black Friday"]])
+def test_what_is_not_said_of_grafana_is_asked_for(command, monkeypatch, capsys):
+    """Of address and token the one that is missing is named, and not the one that is there."""
+    monkeypatch.delenv("GRAFANA_URL", raising=False)
+    monkeypatch.delenv("GRAFANA_TOKEN", raising=False)
+    assert main(command) == 2
+    assert capsys.readouterr().err == "say where Grafana is: --url or GRAFANA_URL\n"
+    assert main([*command, "--url", "http://127.0.0.1:1"]) == 2
+    assert capsys.readouterr().err.startswith("set GRAFANA_TOKEN to the token of a service account")

@@ -108,6 +108,17 @@ def test_settings(folder):
     )  # fmt: skip
 
 
+def test_two_tables_in_python(capsys):
+    """The block for those who come from elsewhere runs as it stands, and finds what moved."""
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs/coming-from.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    train, production = (rows(seed, shift).assign(y=0) for seed, shift in ((1, 0.0), (2, 1.0)))
+    exec(block, {"train": train, "production": production})  # noqa: S102 - it is ours
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(" ")[0] for line in said] == ["amount drifted", "@prediction same"]
+
+
 @pytest.mark.stack("promtool")  # noqa: PD013 - it is pytest's
 def test_prometheus(tmp_path):
     """Prometheus takes the configuration, and finds the rules that it names."""

@@ -104,6 +104,16 @@ def test_a_gap_is_a_gap():
     assert [value == value for value in values] == [True, True, True, False, True, True]  # noqa: PLR0124
 
 
+def test_a_point_alone_is_drawn():
+    """No line goes through what was measured once, or between two gaps: it is a dot."""
+    hours = [(float(hour * 3600), float(hour)) for hour in (0, 9, 10, 20)]
+    assert draw._alone(hours) == ([0.0, 72000.0], [0.0, 20.0])
+    assert draw._alone(hours[:1]) == ([0.0], [0.0])
+    assert draw._alone([]) == ([], [])
+    drawn = draw.lines({"now": hours[:1]}, str, "one", start=0.0, end=7200.0)
+    assert drawn.count("<use ") > draw.lines({"now": []}, str, "one", start=0.0, end=7200.0).count("<use ")
+
+
 def test_an_empty_line_is_drawn():
     """What was never measured makes an empty drawing, not a crash."""
     assert draw.lines({"now": []}, str, "nothing", start=0.0, end=3600.0).startswith("<svg")

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " GRAFANA_TOKEN: what stands on a command line is seen by others.",
     )
     push.add_argument(
-        "--url", default=os.environ.get("GRAFANA_URL"), help="Grafana's root (default: GRAFANA_URL)"
+        "--url", default=os.environ.get("GRAFANA_URL", ""), help="Grafana's root (default: GRAFANA_URL)"
     )
     push.add_argument("--folder", default="driftline", help="title of the folder, should it be made anew")
     push.add_argument("--prometheus", metavar="URL", help="make a data source for this Prometheus, too")
@@ -58,15 +58,11 @@ def _write(folder: Path) -> int:
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    token = os.environ.get("GRAFANA_TOKEN")
-    if not arguments.url or not token:
-        print("say where Grafana is (--url or GRAFANA_URL) and set GRAFANA_TOKEN", file=sys.stderr)
-        return 2
     changed = False
     try:
         for line in push(
             arguments.url,
-            token,
+            os.environ.get("GRAFANA_TOKEN", ""),
             folder=arguments.folder,
             prometheus=arguments.prometheus,
             dry_run=arguments.dry_run,

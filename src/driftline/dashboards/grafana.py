@@ -20,6 +20,10 @@ class Grafana:
     """Grafana's HTTP API, whose refusals say what to do."""
 
     def __init__(self, url: str, token: str) -> None:
+        if not url:
+            raise GrafanaRefused("say where Grafana is: --url or GRAFANA_URL")
+        if not token:
+            raise GrafanaRefused("set GRAFANA_TOKEN to the token of a service account that is Editor")
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise GrafanaRefused(
                 f"{url} is no address of a Grafana, give one such as https://grafana.example.com"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from driftline import names
 from driftline.report.page import Query
 from driftline.report.prometheus import quoted
 from driftline.report.words import lasting, moment
@@ -80,6 +82,23 @@ class Asking:
     def line(self, about: str, expr: str) -> Points:
         """Return the values over the period of the only series; none where there is none."""
         return next(iter(self.over(about, expr).values()), [])
+
+    def while_there(self, about: str, series: str, *labels: str) -> dict[Key, Points]:
+        """Return at which points of the period *series* was there since the one before, by *labels*.
+
+        What lasts for an hour lies between two points of a quarter.
+        """
+        by = f" by ({', '.join(labels)})" if labels else ""
+        return self.over(about, f"group{by} (present_over_time({series}[{self.period.step}s]))", *labels)
+
+    @cached_property
+    def known(self) -> float:
+        """From when on Prometheus may know the model, to within a step: its start, or where its memory begins."""
+        points = self.while_there(
+            "since when Prometheus knows the model", f"{names.MODEL_INFO.name}{{{self.of}}}"
+        ).get((), [])
+        before = points[0][0] - self.period.step if points else self.period.start
+        return max(before, self.period.start)
 
     def asked(self) -> tuple[Query, ...]:
         """Return what was asked since this was last called."""

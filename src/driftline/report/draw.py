@@ -117,6 +117,7 @@ def lines(
         for number, (name, points) in enumerate(series.items()):
             style: Any = {"color": LINES[number % len(LINES)], "linestyle": STYLES[number % len(STYLES)]}
             drawn += axes.plot(*_gapped(points), linewidth=1.6, label=short(name), **style)
+            axes.plot(*_alone(points), "o", color=style["color"], markersize=3)
         for name, points in (allowed or {}).items():
             drawn += axes.plot(
                 *_gapped(points), color=INK, linewidth=1, linestyle=(0, (5, 4)), label=short(name)
@@ -165,6 +166,16 @@ def _gapped(points: Points) -> tuple[list[float], list[float]]:
         values.append(value)
         last = at
     return moments, values
+
+
+def _alone(points: Points) -> tuple[list[float], list[float]]:
+    """Return the points that no line goes through, with gaps on both sides or nothing else there."""
+    moments, values = _gapped(points)
+    seen = [False, *(value == value for value in values), False]  # noqa: PLR0124 - False of what is not a number
+    alone = [
+        number for number, here in enumerate(seen) if here and not seen[number - 1] and not seen[number + 1]
+    ]
+    return [moments[number - 1] for number in alone], [values[number - 1] for number in alone]
 
 
 def _tick(timestamp: float, *, days: bool) -> str:

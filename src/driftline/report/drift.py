@@ -49,7 +49,7 @@ def what_moved(asking: Asking, borders: Mapping[str, Mapping[str, str]]) -> Part
         f"sum by (feature) (version_feature:driftline_feature_values:increase24h{{{of}}})", *by,
     )  # fmt: skip
     now = asking.now("drifting", f"group by (feature) ({moved}{{{of}}})", *by)
-    history = asking.over("drifting over time", f"group by (feature) ({moved}{{{of}}})", *by)
+    history = asking.while_there("drifting over time", f"{moved}{{{of}}}", *by)
     drifting = {feature for (feature,) in now}
     far = {key[0] for key in now if scores.get(key, 0.0) > pages.get(key, math.inf)}
 

@@ -22,9 +22,7 @@ def alerts_fired(asking: Asking) -> Part:
     period = asking.period
     by = ("priority", "alertname", "feature", "version")
     alerts = f'ALERTS{{{asking.of}, alertstate="firing"}}'
-    # an alert of minutes lies between two points of a week
-    fired = f"present_over_time({alerts}[{period.step}s])"
-    found = asking.over("alerts that fired", f"group by ({', '.join(by)}) ({fired})", *by)
+    found = asking.while_there("alerts that fired", alerts, *by)
     now = asking.now("alerts that fire at the end", f"group by ({', '.join(by)}) ({alerts})", *by)
     kinds: dict[Key, dict[str, Points]] = {}
     for (priority, alert, feature, version), points in found.items():
@@ -82,8 +80,8 @@ def versions(asking: Asking) -> Part:
     """Return which versions and baselines there were, and since when."""
     period = asking.period
     labels = ("version", "state", "baseline", "dataset_version", "deployment_id")
-    info = f"group by ({', '.join(labels)}) ({names.MODEL_VERSION_INFO.name}{{{asking.of}}})"
-    there = asking.over("versions, baselines and data sets", info, *labels)
+    info = f"{names.MODEL_VERSION_INFO.name}{{{asking.of}}}"
+    there = asking.while_there("versions, baselines and data sets", info, *labels)
     rows = asking.now(
         "predictions in the period",
         f"sum by (version) (increase({names.PREDICTIONS.name}{{{asking.of}}}[{period.text}]))", "version",
@@ -106,14 +104,20 @@ def versions(asking: Asking) -> Part:
     )  # fmt: skip
     new = [key for key in order if there[key][0][0] > period.start + 1.5 * period.step]
     says = [
-        f"Version {key[0]}, baseline {key[2][:12] or 'none'}, came at {moment(there[key][0][0])}."
+        f"Version {key[0]}, baseline {key[2][:12] or 'none'}, came by {moment(there[key][0][0])}."
         for key in new[:3]
     ]
     learning = sorted({key[0] for key in order if key[1] == "learning"})
     if learning:
         says.append(f"Learning, so without a baseline and not judged: {listed(learning)}.")
     return Part(
-        Section("Versions and baselines", (), table, (), asking.asked()),
+        Section(
+            "Versions and baselines",
+            [f"Times are to within {lasting(period.step)}."],
+            table,
+            (),
+            asking.asked(),
+        ),
         says or ["No version or baseline changed."],
     )
 

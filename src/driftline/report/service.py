@@ -32,6 +32,10 @@ def volume(asking: Asking) -> Part:
     )  # fmt: skip
     change = f", {_change(rows / before - 1)} the {lasting(period.seconds)} before" if before else ""
     says = [f"{whole(rows)} predictions in {lasting(period.seconds)}{change}."]
+    if asking.known > period.start:
+        says.append(
+            f"Prometheus knows nothing of it before {moment(asking.known)}: all here is of the time since."
+        )
     silent = last is not None and allowed is not None and period.end - last > allowed
     if last is None:
         says.append("No sidecar has heard of this model at the end of the period.")
@@ -100,7 +104,7 @@ def errors_and_duration(asking: Asking) -> Part:
         f"part of {BUDGET_DAYS} days' error budget that the period used",
         f"sum_over_time(model:driftline_slo_bad_events:increase5m{{{of}}}[{period.text}:5m])"
         f" / (sum_over_time(model:driftline_slo_events:increase5m{{{of}}}[{period.text}:5m]) > 0)"
-        f" / model:driftline_slo_budget:ratio{{{of}}} * {period.seconds / 86_400 / BUDGET_DAYS:g}",
+        f" / model:driftline_slo_budget:ratio{{{of}}} * {(period.end - asking.known) / 86_400 / BUDGET_DAYS:g}",
         "slo",
     )
     order = [key for key in sorted(rows, key=lambda key: -rows[key]) if rows[key] >= 0.5]
