@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import threading
 
@@ -44,6 +45,34 @@ def test_a_typing_error(zero_code, caplog, name, value, said):
     before = dict(vars(BaseEstimator))
     zero_code(**{name: value} if name == "DRIFTLINE_MODELS" else {**NAMED, name: value})
     assert dict(vars(BaseEstimator)) == before
+    assert said in caplog.text
+
+
+def test_a_class_that_is_not_there_is_told_at_the_end(zero_code, caplog, monkeypatch):
+    """A name that is misspelt records nothing: once there were models and all is over, it is said."""
+    at_end = []
+    monkeypatch.setattr(atexit, "register", at_end.append)
+    zero_code(DRIFTLINE_MODELS="Pipelin=fraud@1, LogisticRegression=a@1")
+    assert not caplog.records
+    at_end[0]()
+    assert [line.getMessage() for line in caplog.records] == [
+        "DRIFTLINE_MODELS: there was no class Pipelin here, nothing was recorded as fraud; is the name right?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (NAMED, "m is called unversioned: give the version of its baseline, DRIFTLINE_MODEL_VERSION"),
+        (
+            {"DRIFTLINE_MODELS": "Pipeline=m"},
+            "give the version of its baseline, DRIFTLINE_MODELS: Pipeline=m@2.3.1",
+        ),
+    ],
+)
+def test_a_version_that_is_not_given_is_asked_for(zero_code, caplog, given, said):
+    """No baseline is of what has no version: it would go on learning for ever."""
+    zero_code(**given)
     assert said in caplog.text
 
 

@@ -7,6 +7,7 @@ is costs nothing.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import inspect
 import os
@@ -47,6 +48,7 @@ class DriftlineInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it is no
     """Records every model that the environment names."""
 
     _patches: tuple[_Patches, ...] = ()
+    _named: _Named | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return what must be there: nothing, for each framework is patched when it is imported."""
@@ -67,6 +69,8 @@ class DriftlineInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it is no
             )
             return
         self._patches = tuple(_Patches(name, framework, named) for name, framework in FRAMEWORKS.items())
+        self._named = named
+        atexit.register(named.tell_of_unmet)
         for patches in self._patches:
             wrapt.register_post_import_hook(patches.begin, patches.module)
 
@@ -74,6 +78,8 @@ class DriftlineInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it is no
         for patches in self._patches:
             patches.end()
         self._patches = ()
+        if self._named is not None:
+            atexit.unregister(self._named.tell_of_unmet)
 
 
 class _Named:
@@ -88,6 +94,7 @@ class _Named:
 
     def __init__(self, environ: Mapping[str, str], settings: Settings) -> None:
         self.models: dict[str, tuple[str, str]] = {}
+        self._met: set[str] = set()
         for pair in environ.get("DRIFTLINE_MODELS", "").split(","):
             kind, equals, model = (part.strip() for part in pair.partition("="))
             name, _, version = model.partition("@")
@@ -103,18 +110,35 @@ class _Named:
         self._recorders: dict[tuple[str, str, str | None], Recorder | None] = {}
         self._asking: list[tuple[Call, frozenset[int]]] = []
         self._lock = threading.RLock()  # a signal's handler may predict while its thread is in here
-        for named in self.models.values():
+        for kind, named in self.models.items():
             self.recorder(named)
+            if named[1] == NO_VERSION:
+                where = (
+                    "DRIFTLINE_MODEL_VERSION" if kind == ANY else f"DRIFTLINE_MODELS: {kind}={named[0]}@2.3.1"
+                )
+                remark(
+                    "auto",
+                    f"{named[0]} is called {NO_VERSION}: give the version of its baseline, {where}",
+                    of=named[0],
+                )
 
     def model(self, kind: type[Any]) -> tuple[str, str] | None:
         """Return the name and version for models of class *kind*: its own, else those of what it derives from."""
+        self._met.add(ANY)
         for one in kind.__mro__:
             module = one.__module__.split(".")
             for depth in range(len(module), -1, -1):
-                found = self.models.get(".".join((*module[:depth], one.__name__)))
-                if found is not None:
-                    return found
+                name = ".".join((*module[:depth], one.__name__))
+                if name in self.models:
+                    self._met.add(name)
+                    return self.models[name]
         return self.models.get(ANY)
+
+    def tell_of_unmet(self) -> None:
+        """Say at the end of a process that had models of which classes it had none: a name may be misspelt."""
+        for kind in self.models.keys() - self._met if self._met else ():
+            text = f"DRIFTLINE_MODELS: there was no class {kind} here, nothing was recorded as {self.models[kind][0]}"
+            remark("auto", f"{text}; is the name right?", of=kind)
 
     def recorder(self, model: tuple[str, str], task: str | None = None) -> Recorder | None:
         """Return the recorder of *model*, of the task that the environment says, else of *task*."""
