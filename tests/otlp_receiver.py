@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import http.server
 import threading
 from collections import deque
-from typing import Any, Self
+from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from driftline.columns import Coded, is_missing
 from driftline.wire import Batch, decode
+from standin import Answer, Standin
 
 
-class Receiver:
+class Receiver(Standin):
     """Counts what arrives; ``answers`` are given first, one a request, then 200.
 
     While ``gate`` is cleared no request is answered.
@@ -28,37 +28,8 @@ class Receiver:
         self.gate = threading.Event()
         self.gate.set()
         self.asked = threading.Event()
-        receiver = self
-
-        class Answering(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                receiver.asked.set()
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.gate.wait(30)
-                status, headers, answer = receiver.count(self.path, dict(self.headers), body)
-                self.send_response(status)
-                for key, value in {**headers, "Content-Length": str(len(answer))}.items():
-                    self.send_header(key, value)
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: object) -> None:
-                """Clients that go away are part of the tests."""
-
-        self._server = Server(("127.0.0.1", port), Answering)
-        if context is not None:
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_port
-        self.endpoint = f"{'http' if context is None else 'https'}://127.0.0.1:{self.port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        super().__init__(_Receives, port, context)
+        self.port, self.endpoint = self.server_port, self.url
 
     def count(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Take one request; what is refused is not counted."""
@@ -93,14 +64,17 @@ class Receiver:
     def close(self) -> None:
         """Stop listening, as a sidecar that was killed."""
         self.gate.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+class _Receives(Answer):
+    def answer(self) -> None:
+        receiver: Any = self.server
+        receiver.asked.set()
+        body = self.body()
+        receiver.gate.wait(30)
+        status, headers, answer = receiver.count(self.path, dict(self.headers), body)
+        self.say(status, answer, headers)
 
 
 def partial_success(text: str) -> bytes:

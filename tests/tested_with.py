@@ -50,7 +50,9 @@ PACKAGES = {
     "scikit-learn": "sklearn", "protobuf": "google.protobuf", "opentelemetry-api": "opentelemetry.trace",
     "opentelemetry-proto": "opentelemetry.proto", "opentelemetry-sdk": "opentelemetry.sdk", "grpcio": "grpc",
     "prometheus-client": "prometheus_client", "pydantic": "pydantic", "PyYAML": "yaml", "starlette": "starlette",
-    "uvicorn": "uvicorn", "pyspark": "pyspark", "pytest": "pytest", "hypothesis": "hypothesis",
+    "uvicorn": "uvicorn", "h11": "h11", "Jinja2": "jinja2", "matplotlib": "matplotlib", "wrapt": "wrapt",
+    "opentelemetry-instrumentation": "opentelemetry.instrumentation", "pyspark": "pyspark", "pytest": "pytest",
+    "hypothesis": "hypothesis", "aiosmtpd": "aiosmtpd", "python-hcl2": "hcl2",
 }  # fmt: skip
 """The packages whose versions matter, and the module by which one sees that it was loaded."""
 

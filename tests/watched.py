@@ -37,9 +37,14 @@ def table(rows=4000, seed=0, shift=0.0):
     }
 
 
-def baseline(version="1", **options):
+def baseline(version="1", *, rows=4000, seed=0, shift=0.0, **options):
     return Baseline.build(
-        table(), model="fraud", version=version, prediction="answer", task="regression", **options
+        table(rows, seed, shift),
+        model="fraud",
+        version=version,
+        prediction="answer",
+        task="regression",
+        **options,
     )
 
 

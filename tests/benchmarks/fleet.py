@@ -6,14 +6,13 @@ database, as it would had it been there.
 """
 
 import contextlib
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 
 import numpy as np
 
 from driftline.names import DURATION_BOUNDS
+from standin import Answer, Standin
 
 MODELS, FEATURES, BINS = 10, 100, 10
 SCRAPE, ROUND, QUARTER, HOUR, DAY, WEEK = 15, 240, 900, 3600, 86_400, 604_800
@@ -164,22 +163,14 @@ def served():
     """Give an address below which ``/<prometheus>/<sidecars>/<number>`` is a sidecar, and ``/.../hours`` the past."""
     targets = {}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
+    class Shows(Answer):
+        def answer(self):
             if self.path not in targets:
                 _, _, sidecars, number = self.path.split("/")
                 targets[self.path] = Hours() if number == "hours" else Sidecar(int(number), int(sidecars))
             page, told = targets[self.path].text(time.time())
-            self.send_response(200)
-            self.send_header("content-type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(page.encode())
+            self.say(200, page.encode(), {"Content-Type": "text/plain; version=0.0.4"})
             targets[self.path].told = told  # not where a busy Prometheus hung up: it is told again
 
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with Standin(Shows) as server:
         yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()

@@ -25,7 +25,6 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRati
 import driftline
 from benchmarks import page, peers
 from driftline.instrumentation import durations, problems
-from otlp_receiver import Receiver
 
 SCRIPT = str(Path(__file__).with_name("peer_recorder.py"))
 REPETITIONS = 21
@@ -74,13 +73,12 @@ def fail(*_args, **_kwargs):
 
 
 @pytest.fixture
-def receiver(monkeypatch):
+def receiver(receiver, monkeypatch):
     """A receiver, and a process in which the unnamed row was spoken of and the instruments are made anew."""
     monkeypatch.setattr(problems, "_logged", {("unnamed", "m")})
     durations.histogram.cache_clear()
-    with Receiver() as receiver:
-        yield receiver
-        driftline.shutdown()
+    yield receiver
+    driftline.shutdown()
     durations.histogram.cache_clear()
 
 

@@ -6,9 +6,7 @@ What takes a POST and answers nothing, Slack, PagerDuty, Teams and webhooks, is 
 import json
 import re
 import ssl
-import threading
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from stack.processes import free_ports
+from standin import Answer, Standin
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -53,43 +52,15 @@ class Mail:
         self._server.stop()
 
 
-class Jira:
+class Jira(Standin):
     """The five calls of Jira's API, version 2, that Alertmanager makes; ``issues`` by key, ``asked`` in order."""
 
     def __init__(self) -> None:
         self.issues: dict[str, dict] = {}
         self.asked: list[tuple[str, str, dict | None, str]] = []
-        jira = self
+        super().__init__(_Jiras)
 
-        class Answer(BaseHTTPRequestHandler):
-            def _answer(self):
-                length = int(self.headers.get("content-length") or 0)
-                body = json.loads(self.rfile.read(length)) if length else None
-                path = self.path.removeprefix("/rest/api/2/")
-                jira.asked.append((self.command, path, body, self.headers["authorization"]))
-                said = jira._said(self.command, path, body)
-                text = json.dumps(said).encode()
-                self.send_response(404 if said is None else 200)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def do_GET(self):
-                self._answer()
-
-            def do_POST(self):
-                self._answer()
-
-            def do_PUT(self):
-                self._answer()
-
-            def log_message(self, *_):
-                """Say nothing: what is asked is kept."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def _said(self, method, path, body):
+    def said(self, method, path, body):
         if (method, path) == ("POST", "search"):
             label = re.search(r'labels="(.*?)"', body["jql"])[1]
             open_ones = "statusCategory != Done" in body["jql"]
@@ -114,10 +85,12 @@ class Jira:
             self.issues[known[1]] |= body["fields"]
         return {}
 
-    def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
 
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+class _Jiras(Answer):
+    def answer(self):
+        sent = self.body()
+        body = json.loads(sent) if sent else None
+        path = self.path.removeprefix("/rest/api/2/")
+        self.server.asked.append((self.command, path, body, self.headers["authorization"]))
+        said = self.server.said(self.command, path, body)
+        self.say(404 if said is None else 200, json.dumps(said).encode())

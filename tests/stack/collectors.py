@@ -1,8 +1,6 @@
 """A real Collector on the shipped configuration, and what stands behind it: for the stack tests."""
 
 import gzip
-import http.server
-import threading
 from concurrent import futures
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import grpc
 
 import built
 from stack.processes import free_ports
+from standin import Answer, Standin
 
 CONFIG = Path(__file__).parents[2] / "collector-config"
 EXPORT = "opentelemetry.proto.collector.logs.v1.LogsService"
@@ -61,33 +60,18 @@ class GrpcSink:
         self._server.stop(0)
 
 
-class HttpSink:
+class HttpSink(Standin):
     """Keeps the path and body of every request that a Collector exports over HTTP."""
 
     def __init__(self):
         self.requests = []
-        sink = self
+        super().__init__(_Keeps)
 
-        class Answering(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers["Content-Encoding"] == "gzip":
-                    body = gzip.decompress(body)
-                sink.requests.append((self.path, body))
-                self.send_response(200)
-                self.send_header("Content-Type", "application/x-protobuf")
-                self.end_headers()
 
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+class _Keeps(Answer):
+    def answer(self):
+        body = self.body()
+        if self.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
+        self.server.requests.append((self.path, body))
+        self.say(200, headers={"Content-Type": "application/x-protobuf"})

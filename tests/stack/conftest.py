@@ -103,7 +103,6 @@ def client():
 def grafana():
     with Grafana() as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

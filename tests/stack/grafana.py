@@ -1,24 +1,22 @@
 """A stand-in that keeps what the documentation of Grafana's HTTP API says, for Grafana itself is not run here."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
+
+from standin import Answer, Standin
 
 TOKEN = "glsa_good"
 
 
-class Grafana(ThreadingHTTPServer):
+class Grafana(Standin):
     """What the documentation of Grafana's HTTP API says of folders, data sources, dashboards and annotations."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
         self.version = "11.6.0"
         self.may_write = True
         self.prefix = ""
         self.folders, self.sources, self.dashboards, self.annotations, self.writes = {}, {}, {}, {}, []
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        super().__init__(_Grafanas)
 
     def answer(self, method, path, token, body):
         if not path.startswith(f"{self.prefix}/api/"):
@@ -85,19 +83,12 @@ class Grafana(ThreadingHTTPServer):
         return 200, {"message": "Annotation added", "id": int(number)}
 
 
-class Answer(BaseHTTPRequestHandler):
-    def respond(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+class _Grafanas(Answer):
+    def answer(self):
+        body = self.body()
         answer = self.server.answer(
             self.command, self.path, self.headers.get("Authorization"), json.loads(body) if body else None
         )
         code, said = answer or (404, "<html>not here</html>")
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json" if answer else "text/html")
-        self.end_headers()
-        self.wfile.write(json.dumps(said).encode() if answer else said.encode())
-
-    do_GET = do_POST = do_PUT = respond  # noqa: N815 - so http.server calls them
-
-    def log_message(self, *_):
-        """Say nothing."""
+        text = json.dumps(said) if answer else said
+        self.say(code, text.encode(), {"Content-Type": "application/json" if answer else "text/html"})

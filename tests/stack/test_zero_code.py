@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from otlp_receiver import Receiver
+from standin import Answer, Standin
 
 SERVICE = """
 import numpy as np, pickle, sys
@@ -97,35 +96,27 @@ def test_configure():
     """A service without OpenTelemetry sends spans and durations after one call, and both know its name."""
     paths = {}
 
-    class Collector(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
+    class Collector(Answer):
+        def answer(self):
             paths.setdefault(self.path, b"")
-            paths[self.path] += self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.end_headers()
+            paths[self.path] += self.body()
+            self.say(200)
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     code = (
         "import driftline; driftline.configure('checkout'); driftline.configure('another')\n"
         "driftline.instrument(len, name='fraud', version='1')([1.0])"
     )
-    with Receiver() as receiver:
+    with Standin(Collector) as server, Receiver() as receiver:
         subprocess.run(
             [sys.executable, "-c", code], check=True, timeout=60,
             env={
                 **os.environ,
-                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": server.url,
                 "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
                 "DRIFTLINE_ENDPOINT": receiver.endpoint,
             },
         )  # fmt: skip
         assert receiver.batches[0].resource["service.name"] == "checkout"
-    server.shutdown()
-    server.server_close()
     assert paths.keys() == {"/v1/traces", "/v1/metrics"}
     assert b"predict fraud" in paths["/v1/traces"]
     assert b"driftline.prediction.duration" in paths["/v1/metrics"]

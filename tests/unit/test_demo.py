@@ -2,9 +2,7 @@
 
 import io
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
@@ -17,6 +15,7 @@ from driftline.cli.demo.screen import Screen
 from driftline.cli.demo.timeline import Timeline, expected, faults
 from driftline.cli.demo.traffic import Traffic
 from driftline.errors import DriftlineError
+from standin import Answer, Standin
 
 BEFOREHAND = {"hd": 1.9, "ram": 0.7, "multi": 0.2, "premium": 0.01}
 
@@ -218,36 +217,18 @@ def test_a_narrow_terminal_cuts_lines(monkeypatch):
 # --- the traffic --------------------------------------------------------------------------------
 
 
-class Service:
+class Service(Standin):
     """A service that keeps what it is sent and answers with a code."""
 
     def __init__(self, code=200):
-        self.rows = []
-        rows = self.rows
+        self.rows, self.code = [], code
+        super().__init__(Keeps)
 
-        class Answer(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
 
-            def do_POST(self):
-                rows.extend(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                self.send_response(code)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+class Keeps(Answer):
+    def answer(self):
+        self.server.rows += json.loads(self.body())
+        self.say(self.server.code)
 
 
 def wait(found, within=20.0):
@@ -262,7 +243,7 @@ def test_two_mixes_of_one_population(monkeypatch):
     monkeypatch.setattr("driftline.cli.demo.traffic.RATE", 2000.0)
     rows = population.load()
     with Service() as a, Service() as b:
-        ports = [service.server.server_port for service in (a, b)]
+        ports = [service.server_port for service in (a, b)]
         with Traffic(ports, rows.held_out, apart=True) as traffic:
             wait(lambda: sum(traffic.sent) >= 1000)
             large = [np.mean([row["ram"] >= 8 for row in service.rows]) for service in (a, b)]
@@ -281,7 +262,7 @@ def test_one_mix_for_both(monkeypatch):
     monkeypatch.setattr("driftline.cli.demo.traffic.RATE", 2000.0)
     rows = population.load()
     with Service() as a, Service() as b:
-        with Traffic([s.server.server_port for s in (a, b)], rows.held_out, apart=False) as traffic:
+        with Traffic([s.server_port for s in (a, b)], rows.held_out, apart=False) as traffic:
             wait(lambda: sum(traffic.sent) >= 1000)
         for service in (a, b):
             large = np.mean([row["ram"] >= 8 for row in service.rows])
@@ -293,7 +274,7 @@ def test_a_service_that_fails_is_noticed(code):
     """A service that answers badly, or not at all, ends the traffic, and check() says so."""
     rows = population.load()
     with Service(code or 200) as service:
-        port = service.server.server_port if code else 9
+        port = service.server_port if code else 9
         with Traffic([port, port], rows.held_out, apart=False) as traffic:
             traffic._thread.join(10)
             with pytest.raises(DriftlineError, match=f"the service does not answer: .*{code or 'refused'}"):

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
@@ -20,6 +19,7 @@ from driftline.instrumentation import problems
 from driftline.sidecar.receiver import Receiver, Security
 from driftline.wire import Batch
 from otlp_receiver import Receiver as Sink
+from standin import Standin
 from watched import Watched, baseline, batch
 
 
@@ -110,10 +110,8 @@ def test_the_path_twice(caplog, monkeypatch):
 
 def test_a_server_of_another_kind(caplog, monkeypatch):
     """What answers, and not as a sidecar does, is asked after; so is a name that nobody knows."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
-        (line, *_) = said_by_a_service(f"http://127.0.0.1:{other.server_port}", caplog, monkeypatch)
-        other.shutdown()
+    with Standin(http.server.BaseHTTPRequestHandler) as other:
+        (line, *_) = said_by_a_service(other.url, caplog, monkeypatch)
     assert "as no sidecar answers; is it one that listens there? DRIFTLINE_ENDPOINT says where to" in line
     (line, *_) = said_by_a_service("http://nobody.invalid:4328", caplog, monkeypatch)
     assert "http://nobody.invalid:4328: " in line

@@ -192,21 +192,31 @@ def test_after_a_shutdown(receiver):
     assert receiver.rows() == 30
 
 
-def test_threads(receiver):
-    """Every row of 16 threads that call alike arrives, once, and what was reserved is given back."""
-    model = driftline.instrument(lambda row: row[0, 0], name="m", version="1", endpoint=receiver.endpoint)
+@pytest.mark.parametrize(
+    ("features", "answer", "threads"),
+    [
+        (lambda at: np.array([[float(at), 0.0]]), lambda row: row[0, 0], 16),
+        (lambda at: {"x0": at, "x1": "text"}, lambda row: row["x0"], 64),
+    ],
+    ids=["arrays", "dictionaries"],
+)
+def test_threads(receiver, features, answer, threads):
+    """Every row of threads that call alike arrives, once, and what was reserved is given back."""
+    model = driftline.instrument(answer, name="m", version="1", endpoint=receiver.endpoint)
+    rows = 6400 // threads
 
-    def work(start):
-        for at in range(start, start + 500):
-            model(np.array([[float(at), 0.0]]))
+    def work(thread):
+        for at in range(thread * rows, (thread + 1) * rows):
+            model(features(at))
 
-    threads = [threading.Thread(target=work, args=(start,)) for start in range(0, 8000, 500)]
-    for thread in threads:
+    running = [threading.Thread(target=work, args=(thread,)) for thread in range(threads)]
+    for thread in running:
         thread.start()
-    for thread in threads:
+    for thread in running:
         thread.join()
     assert driftline.flush(10)
-    assert sorted(receiver.values("x0")) == sorted(receiver.values("@prediction")) == list(range(8000))
+    assert sorted(receiver.values("x0")) == sorted(receiver.values("@prediction")) == list(range(6400))
+    assert max(batch.rows_total for batch in receiver.batches) == 6400
     assert used() == [0]
 
 

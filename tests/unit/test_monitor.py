@@ -252,14 +252,7 @@ def test_a_new_baseline_keeps_equal_bins(built):
     watched.monitor.observe(batch(500))
     watched.monitor.tick()
     assert sum(watched.values(COUNTED, feature="amount").values()) == 500
-    retrained = Baseline.build(
-        table(6000, seed=9, shift=0.3),
-        model="fraud",
-        version="1",
-        prediction="answer",
-        task="regression",
-        edges_from=built,
-    )
+    retrained = baseline(rows=6000, seed=9, shift=0.3, edges_from=built)
     watched.monitor.reload(Baselines([(Path("a"), retrained)]))
     watched.monitor.observe(batch(30))
     seen = [sum(select(watched.scrape(), COUNTED, feature="amount").values()) for _ in range(3)]

@@ -59,14 +59,7 @@ def test_counters_fall_to_zero_or_not_at_all(built):
     star = baseline("*")
     watched = Watched(star)
     watched.monitor.observe(batch(2000))
-    own = Baseline.build(
-        table(5000, seed=3),
-        model="fraud",
-        version="1",
-        prediction="answer",
-        task="regression",
-        edges_from=star,
-    )
+    own = baseline(rows=5000, seed=3, edges_from=star)
     seen = []
     for step in range(6):
         if step == 3:

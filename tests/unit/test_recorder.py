@@ -463,22 +463,3 @@ def test_a_signal_in_the_midst_of_a_call(receiver):
     if not last.dropped_rows_total:
         assert sorted(value for value in values if value >= 0) == list(range(at))
         assert 0 < values.count(-1) <= signals  # inside the model's own call it counts as that call
-
-
-def test_threads(receiver):
-    """Every row of 64 threads arrives, once."""
-    model = driftline.instrument(lambda row: row["a"], name="m", version="1")
-
-    def work(start):
-        for at in range(100):
-            model({"a": start + at, "b": "text"})
-
-    threads = [threading.Thread(target=work, args=(start,)) for start in range(0, 6400, 100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert driftline.flush(10)
-    assert sorted(receiver.values("a")) == list(range(6400))
-    assert sorted(receiver.values("@prediction")) == list(range(6400))
-    assert receiver.batches[-1].rows_total == 6400

@@ -2,11 +2,9 @@
 
 import base64
 import html.parser
-import http.server
 import json
 import re
 import ssl
-import threading
 from urllib.parse import parse_qs
 
 import pytest
@@ -18,6 +16,7 @@ from driftline.report.drift import _drawn
 from driftline.report.page import Badge, Column, Figure, Page, Query, Section, Table, render
 from driftline.report.prometheus import Prometheus, PrometheusRefused, Series
 from driftline.report.words import percent, short
+from standin import Answer, Standin
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -139,36 +138,22 @@ def test_long_names_are_cut():
 # --- asking -----------------------------------------------------------------------------------
 
 
-class Answering(http.server.ThreadingHTTPServer):
-    """Answers each request by ``answer(path, headers, form)``: a code, headers and a body."""
+class Answering(Standin):
+    """Answers each request with a code, headers and a body."""
 
     def __init__(self, answer, context=None):
-        super().__init__(("127.0.0.1", 0), Handler)
         self.answer, self.seen = answer, []
-        if context:
-            self.socket = context.wrap_socket(self.socket, server_side=True)
-        self.url = f"{'https' if context else 'http'}://localhost:{self.server_port}"
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    def handle_error(self, request, client_address):
-        """A client that does not trust us hangs up."""
+        super().__init__(Answers, context=context)
+        self.url = self.url.replace("127.0.0.1", "localhost")
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
-        self.server.seen.append((self.path, self.headers.get("Authorization"), form))
+class Answers(Answer):
+    def answer(self):
+        self.server.seen.append(
+            (self.path, self.headers.get("Authorization"), parse_qs(self.body().decode()))
+        )
         code, headers, body = self.server.answer
-        self.send_response(code)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST  # noqa: N815 - so http.server calls it
-
-    def log_message(self, *_):
-        """Say nothing."""
+        self.say(code, body, headers)
 
 
 GOOD = (200, {}, json.dumps({"data": {"result": [{"metric": {"a": "b"}, "value": [1, "2.5"]}]}}).encode())
@@ -188,8 +173,7 @@ def answering():
 
     yield start
     for server in servers:
-        server.shutdown()
-        server.server_close()
+        server.close()
 
 
 def test_a_question(answering):

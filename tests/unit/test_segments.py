@@ -14,7 +14,7 @@ from driftline.layout import Layout
 from driftline.sidecar.baselines import Baselines
 from driftline.sidecar.segments import SegmentLayout, Segments
 from driftline.wire import Batch
-from watched import Watched, baseline, batch, columns, select, table
+from watched import Watched, baseline, batch, columns, select
 
 SETTINGS = "environment: prod\nmodels: {fraud: {segments: {plan: [basic, pro], country: [de, 'fr']}}}"
 VALUES, FAULTS = "driftline_segment_feature_values_total", "driftline_segment_feature_faults_total"
@@ -151,14 +151,7 @@ def test_a_segment_is_seen_at_zero_first_and_begins_anew_with_a_baseline(built):
         sum(select(watched.scrape(), VALUES, segment="plan=pro", feature="amount").values()) for _ in range(2)
     ]
     assert seen[0] == 0 < seen[1]
-    retrained = Baseline.build(
-        table(6000, seed=9),
-        model="fraud",
-        version="1",
-        prediction="answer",
-        task="regression",
-        edges_from=built,
-    )
+    retrained = baseline(rows=6000, seed=9, edges_from=built)
     before = set(select(watched.scrape(), VALUES))
     watched.monitor.reload(Baselines([(Path("a"), retrained)]))
     assert total(watched, VALUES) == 0

@@ -15,7 +15,7 @@ from driftline.baseline import Baseline
 from driftline.sidecar.state import FORMAT, MODELS_FILE, OPEN_FILE, StateFolder
 from driftline.sidecar.streams import HELD_SECONDS
 from driftline.wire import Batch
-from watched import Watched, baseline, batch, table
+from watched import Watched, baseline, batch
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +115,7 @@ def test_a_new_baseline_with_the_same_bins_keeps_the_windows(built, tmp_path):
     """A restart that comes with a retrained baseline on inherited edges loses nothing."""
     before = watch(built, tmp_path)
     fill(before)
-    retrained = Baseline.build(
-        table(5000, seed=7),
-        model="fraud",
-        version="1",
-        prediction="answer",
-        task="regression",
-        edges_from=built,
-    )
+    retrained = baseline(rows=5000, seed=7, edges_from=built)
     after = restarted(before, retrained)
     after.monitor.tick()
     assert after.values("driftline_sidecar_window_rows") == before.values("driftline_sidecar_window_rows")
@@ -332,14 +325,7 @@ def test_a_kill_in_the_first_save_on_a_new_baseline_loses_nothing(built, half_wr
     watched, _, _ = half_written
     watched.state.save(watched.monitor)
     kept = rows_kept(watched, built, tmp_path / "state")
-    retrained = Baseline.build(
-        table(5000, seed=7),
-        model="fraud",
-        version="1",
-        prediction="answer",
-        task="regression",
-        edges_from=built,
-    )
+    retrained = baseline(rows=5000, seed=7, edges_from=built)
     after = watch(retrained, tmp_path / "state", clock=watched.clock)
     real = files.write
 
