@@ -139,7 +139,7 @@ def test_it_can_be_ended(running):
         ),
         (["--key", "k.pem"], "--cert and --key go together, and --client-ca with them"),
         (["--client-ca", "ca.pem"], "--cert and --key go together, and --client-ca with them"),
-        (["--cert", "c.pem", "--key", "k.pem"], "--cert, --key: c.pem, k.pem, no client_ca: "),
+        (["--cert", "c.pem", "--key", "k.pem"], "--cert, --key: c.pem: there is no such file"),
         (["--token-file", "none"], "--token-file: none cannot be read as a token: "),
         (["--output", "none/b.json"], "none is no folder that can be written to"),
     ],

@@ -85,3 +85,23 @@ def test_attribution_without_a_score_is_noticed(folder, capsys):
     code = main(["check-config", str(folder / "driftline.yaml")])
     said = capsys.readouterr().out
     assert (code, "fraud 1: nothing to attribute, its baseline has no score" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("listen", "said"),
+    [
+        ("{token_file: token}", "listen.token_file: {}/token cannot be read as a token: No such file or directory"),
+        (
+            "{tls: {cert: c.pem, key: driftline.yaml}}", "listen.tls: {}/c.pem: there is no such file",
+        ),
+        (
+            "{tls: {cert: driftline.yaml, key: driftline.yaml}}",
+            "listen.tls: {0}/driftline.yaml, {0}/driftline.yaml: [SSL] PEM lib",
+        ),
+    ],
+)  # fmt: skip
+def test_what_guards_a_port_is_read(folder, capsys, listen, said):
+    """A token or a certificate without which the sidecar would not start is told before, once and by its file."""
+    (folder / "driftline.yaml").write_text(f"environment: prod\nlisten: {listen}\n")
+    assert main(["check-config", str(folder / "driftline.yaml")]) == 2
+    assert capsys.readouterr().err.startswith(said.format(folder))

@@ -100,6 +100,15 @@ def test_https_where_there_is_none(caplog, monkeypatch):
     assert "it speaks no TLS; is the address http:// instead of https://?" in line
 
 
+@pytest.mark.parametrize("setting", ["DRIFTLINE_TOKEN_FILE", "DRIFTLINE_CA_FILE"])
+def test_a_file_that_is_not_there(setting, caplog, monkeypatch):
+    """A path of a token or a certificate that is wrong is named, and not taken for a sidecar that is down."""
+    monkeypatch.setenv(setting, "/nowhere/secret")
+    with receiving() as receiver:
+        (line, *_) = said_by_a_service(f"https://127.0.0.1:{receiver.http_port}", caplog, monkeypatch)
+    assert "/nowhere/secret cannot be read: No such file or directory: DRIFTLINE_*_FILE say where" in line
+
+
 def test_the_path_twice(caplog, monkeypatch):
     """An endpoint that ends in /v1/logs is answered with where to send, and the answer reaches the log."""
     with receiving() as receiver:

@@ -12,6 +12,7 @@ from driftline.baseline.scores import attributed
 from driftline.errors import BaselineError, ConfigurationError
 from driftline.sidecar.attribution import NOTHING
 from driftline.sidecar.baselines import Baselines
+from driftline.sidecar.web import Security
 
 if TYPE_CHECKING:
     import argparse
@@ -28,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what was found: 0 good, 1 something to look at, 2 the sidecar would not start."""
     try:
         read = config.load(arguments.config)
+        Security.of(read.listen).check()
         baselines = Baselines.load(read.baselines)
     except (ConfigurationError, BaselineError) as error:
         print("\n".join(error.faults), file=sys.stderr)

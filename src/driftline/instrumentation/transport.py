@@ -72,9 +72,13 @@ class Transport:
             return _UnixConnection(self._url.path)
         if self._url.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=ATTEMPT_SECONDS)
-        context = ssl.create_default_context(cafile=self._settings.ca_file)
-        if self._settings.cert_file:
-            context.load_cert_chain(self._settings.cert_file, self._settings.key_file)
+        settings = self._settings
+        for name in ("ca_file", "cert_file", "key_file"):
+            if file := getattr(settings, name):
+                Path(file).read_bytes()  # ssl names no file that is not there
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
         return http.client.HTTPSConnection(host, port, timeout=ATTEMPT_SECONDS, context=context)
 
     def _headers(self) -> dict[str, str]:
@@ -128,6 +132,8 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 def _told(error: Exception) -> str:
     """Return what went wrong, and the remedy of the commonest mistakes."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} cannot be read: {error.strerror}: DRIFTLINE_*_FILE say where tokens and certificates are"
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):
         return f"{error.strerror}: is the sidecar running there? DRIFTLINE_ENDPOINT says where to"
     if isinstance(error, socket.gaierror):

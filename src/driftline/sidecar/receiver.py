@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import threading
 import time
 from collections import deque
@@ -108,7 +107,7 @@ class Receiver:
         Raises:
             ConfigurationError: An address cannot be listened on, or a certificate cannot be used.
         """
-        self._check_certificates()
+        self._security.check()
         if self._web is not None:
             self._web.start()
             self.http_port = self._web.port
@@ -132,21 +131,6 @@ class Receiver:
         self._http_workers.shutdown(wait=False, cancel_futures=True)
         if stopped is not None:
             stopped.wait(max(0.0, deadline - time.monotonic()) + 1)
-
-    def _check_certificates(self) -> None:
-        security = self._security
-        if security.certificate is None:
-            return
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(security.certificate, security.key)
-            if security.client_ca is not None:
-                context.load_verify_locations(security.client_ca)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(
-                f"listen.tls: {security.certificate}, {security.key}, {security.client_ca or 'no client_ca'}: "
-                f"{error}; give files in PEM, and the key that belongs to the certificate"
-            ) from error
 
     # --- what both transports do --------------------------------------------------------------------
 

@@ -55,6 +55,29 @@ class Security:
             return cls(token=token)
         return cls(listen.tls.cert, listen.tls.key, listen.tls.client_ca, token)
 
+    def check(self) -> None:
+        """Read the files, as a listener will.
+
+        Raises:
+            ConfigurationError: They are not there, no certificates, or not of each other.
+        """
+        if self.certificate is None:
+            return
+        given = [path for path in (self.certificate, self.key, self.client_ca) if path is not None]
+        absent = [f"listen.tls: {path}: there is no such file" for path in given if not path.exists()]
+        if absent:
+            raise ConfigurationError(absent)
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate, self.key)
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"listen.tls: {', '.join(map(str, given))}: {error}; give files in PEM, and the key that belongs to "
+                "the certificate"
+            ) from error
+
     def knows(self, authorization: str | None) -> bool:
         """Return whether an ``Authorization`` value is right; always, where no token is asked for."""
         if self.token is None:
@@ -68,7 +91,8 @@ def _token(path: Path) -> str:
     try:
         token = files.read(path, MAX_TOKEN_BYTES).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"listen.token_file: {path} cannot be read as a token: {error}") from error
+        why = (error.strerror or error) if isinstance(error, OSError) else "it is no ASCII"
+        raise ConfigurationError(f"listen.token_file: {path} cannot be read as a token: {why}") from error
     if not token:
         raise ConfigurationError(f"listen.token_file: {path} is empty")
     return token
