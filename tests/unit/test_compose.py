@@ -75,7 +75,10 @@ def test_parts_find_each_other():
         {"targets": [f"sidecar:{listens['metrics']}"]}
     ]
     assert asked["METRICS"].startswith(SERVICES["grafana"]["environment"]["PROMETHEUS_URL"])
-    assert "--web.enable-otlp-receiver" in SERVICES["prometheus"]["command"]
+    assert {"--web.enable-otlp-receiver", "--rules.alert.for-grace-period=1m"} <= {
+        *SERVICES["prometheus"]["command"]
+    }
+    assert "--data.retention=744h" in SERVICES["alertmanager"]["command"]
     assert str(settings.state.path) in DOCKERFILE
     for path in ("/etc/driftline/baselines", "/var/lib/driftline"):
         assert any(volume.endswith(f":{path}") for volume in SERVICES["sidecar"]["volumes"])
