@@ -129,6 +129,24 @@ def test_a_baseline_that_is_gone_ends_no_waiting(built, tmp_path, settings):
     assert watched.values(SILENCE) == awaited
 
 
+@pytest.mark.parametrize(("seconds", "rows"), [(15, 1000), (3600, 1000), (3615, 500)])
+def test_a_baseline_that_comes_back_finds_its_windows(built, seconds, rows):
+    """Within an hour, however often others are reloaded meanwhile; its counters begin at 0. Later the windows begin anew."""
+    watched = started(built, settings=OWNED)
+    watched.monitor.observe(batch(500))
+    watched.monitor.tick()
+    watched.monitor.reload(Baselines([]))
+    watched.monitor.reload(Baselines([]))
+    assert watched.values("driftline_model_version_info") == {("", "", "", "learning"): 1}
+    watched.clock.now += seconds
+    watched.monitor.tick()
+    watched.monitor.reload(Baselines([(Path("a"), built)]))
+    assert set(watched.values("driftline_feature_values_total").values()) == {0}
+    watched.monitor.observe(batch(500))
+    watched.monitor.tick()
+    assert watched.values("driftline_sidecar_window_rows", window="24h") == {(): rows}
+
+
 def test_what_is_taken_out_of_everything_is_not_awaited(built, tmp_path):
     """Neither named nor with a baseline, a model is after the restart one that nobody declared."""
     before = started(built, settings=OWNED, folder=tmp_path)

@@ -189,6 +189,8 @@ class ModelVersion:
     task_differs: int = 0
     learning_missing: dict[str, int] = field(default_factory=dict)
     tracks: dict[str, Track] = field(default_factory=dict)
+    laid_aside: Track | None = None  # of a baseline that is gone
+    laid_aside_at: float = 0.0
     schema: Schema = field(default_factory=Schema)
     segment_rows: NDArray[np.int64] = field(init=False)
     segment_errors: NDArray[np.int64] = field(init=False)

@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 LOCAL_WINDOWS = 2
 """Local scores are taken for the two shortest windows: for looking, and half of the series."""
 SILENT_SECONDS = 3600.0
+LAID_ASIDE_SECONDS = 3600.0
+"""How long windows wait for their baseline to come back: a large model's take 100 MB of memory."""
 
 
 class Monitor:
@@ -289,7 +291,7 @@ class Monitor:
             for key, lost in self.streams.lost(now).items():
                 if key in self.models:
                     self.models[key].sender_lost += lost
-            self._let_go()
+            self._let_go(now)
             pieces = [track.pieces_within(now) for track in tracks]
         for (model, track), whole, values in zip(
             models, pieces, came, strict=True
@@ -314,7 +316,7 @@ class Monitor:
                 track.stuck += stuck
                 track.entities = {name: number for name, number in entities.items() if number is not None}
 
-    def _let_go(self) -> None:
+    def _let_go(self, now: float) -> None:
         """Forget what has been silent: for as long as its longest window if it has no baseline, for less if retired."""
         wall = self.wall()
         declared = {(b.model, b.version) for b in self._baselines.all}
@@ -326,6 +328,8 @@ class Monitor:
                 del self.models[key]
                 why = ", and it is retired" if retired else ""
                 logger.info("model %s, version %s is forgotten: no row in %g s%s", *key, after, why)
+            elif now - model.laid_aside_at > LAID_ASIDE_SECONDS:
+                model.laid_aside = None
 
     # --- baselines ------------------------------------------------------------------------------
 
@@ -354,6 +358,8 @@ class Monitor:
     def _follow(self, model: ModelVersion, now: float) -> None:
         """Let *model* be counted on its present baseline alone, with the windows of the one before.
 
+        Where there is none now, these are laid aside for a while: a file may be away by mistake, or between two copies.
+
         Tracks add up in the series they share, so when one leaves, all counters of the version begin anew:
         a counter that falls to less than it was, and not to 0, has for Prometheus risen by all it still holds.
         """
@@ -362,15 +368,24 @@ class Monitor:
         if before and [wanted.id if wanted else ""] == list(before):
             return
         model.tracks = {}
+        last = next(reversed(before.values()), model.laid_aside)
+        model.laid_aside = None
         if wanted is None:
+            if before:
+                model.laid_aside_at = now
+                logger.warning(
+                    "model %s, version %s: its baseline is gone, it is learning; the windows go on if one comes within the hour",
+                    model.name, model.version,
+                )  # fmt: skip
+            model.laid_aside = last
             return
         if wanted.id in before:
             model.tracks[wanted.id] = before[wanted.id]
             before[wanted.id].restart()
             return
         track = self._track(model, None, now)
-        if track is not None and before:
-            track.inherit(list(before.values())[-1])
+        if track is not None and last is not None:
+            track.inherit(last)
 
 
 def _entities(window: Window) -> float | None:
