@@ -17,6 +17,7 @@ from scipy import sparse
 
 import driftline
 from driftline.errors import ConfigurationError
+from driftline.instrumentation import problems
 from driftline.instrumentation.buffer import Buffer
 from driftline.instrumentation.inputs import read_features
 from driftline.instrumentation.policy import Policy, hashed
@@ -54,6 +55,27 @@ def test_no_form_lets_a_denied_feature_out(receiver, form):
     assert batch.columns.keys() == {"amount", "amount_max", "@prediction", "@latency"}
     assert receiver.values("amount") == [1.5, 2.5]
     assert receiver.values("amount_max") == [hashed("3.5"), hashed("4.5")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_name_that_keeps_nothing_back_is_told(receiver, form, caplog, monkeypatch):
+    """A misspelt name lets what was meant leave: the log of the first call says so, with the features there are."""
+    monkeypatch.setattr(problems, "_logged", set())
+    for _ in range(2):
+        with driftline.observe(
+            "m", "1", FORMS[form], feature_names=NAMES, ignore=["sssn", "amount_*"], hashed=["amonut"]
+        ) as call:
+            call.prediction = [0.0, 1.0]
+    assert [line.getMessage() for line in caplog.records] == [
+        "no feature of m is called sssn or amonut, which keeps nothing back; they are ssn, amount, amount_max"
+    ]
+
+
+def test_a_table_without_names_has_none_to_keep_back(receiver, caplog, monkeypatch):
+    """A feature that is denied by its name leaves all the same where nobody knows that it is this one."""
+    monkeypatch.setattr(problems, "_logged", set())
+    driftline.instrument(lambda rows: rows[:, 0], name="m", version="1", ignore=["ssn"])(ARRAY)
+    assert "no feature of m is called ssn, which keeps nothing back; they are x0, x1, x2" in caplog.text
 
 
 @pytest.mark.parametrize("form", FORMS)

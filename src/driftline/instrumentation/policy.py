@@ -79,6 +79,17 @@ class Policy:
         """Tell whether a feature may leave as a hash only."""
         return self._may(name) and _matches(name, self.hashed)
 
+    def idle(self, features: Iterable[str]) -> list[str]:
+        """Return the patterns that keep back none of these *features*: misspelt, or of a table without names.
+
+        >>> Policy(denied=("card_*", "emial")).idle(["amount", "card_number", "email"])
+        ['emial']
+        """
+        known = tuple(features)
+        return [
+            one for one in (*self.denied, *self.hashed) if not any(fnmatchcase(name, one) for name in known)
+        ]
+
     def of_embeddings(self, embeddings: Iterable[Embedding]) -> Policy:
         """Return this with nothing leaving of embeddings whose column may not, or as a hash only: a norm is none."""
         barred = (e for e in embeddings if _matches(e.name, (*self.denied, *self.hashed)))

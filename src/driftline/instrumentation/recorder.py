@@ -23,7 +23,7 @@ from driftline.instrumentation.inputs import SCALARS, read_features, read_predic
 from driftline.instrumentation.lanes import form_of, lane_for
 from driftline.instrumentation.parts import Part, Scalars, Unreadable
 from driftline.instrumentation.policy import Policy
-from driftline.instrumentation.problems import problem
+from driftline.instrumentation.problems import problem, remark
 from driftline.instrumentation.process import outlet
 from driftline.instrumentation.vectors import Embeddings
 
@@ -98,6 +98,7 @@ class Recorder:
         self._task = {names.ATTR_TASK: task} if task else {}
         self.row_attributes = self.span_attributes(1)
         self._columns: tuple[Any, tuple[str, ...] | None] = (None, None)
+        self._told_of_idle = False
         self.lanes: tuple[tuple[Sender, Lane], ...] = ()  # for calls like some before, each of a sender
 
     def call(self, features: Any, owner: Any = None) -> Call:
@@ -124,6 +125,28 @@ class Recorder:
         """Record no call of this model inside: training and scoring serve nobody."""
         with Silence(self, None):
             yield
+
+    def tell_of_idle(self, policy: Policy, part: Part) -> None:
+        """Say of the first call which names keep nothing back: what was meant may be leaving."""
+        if self._told_of_idle:
+            return
+        self._told_of_idle = True
+        features = list(map(str, part.names or ()))
+
+        def noted(name: str) -> bool:
+            features.append(name)
+            return False
+
+        if part.names is None:  # x0, x1, ...
+            part.only(noted)
+        idle = policy.idle((*features, *(self.embeddings.by_name if self.embeddings else ())))
+        if idle:
+            remark(
+                "policy",
+                f"no feature of {self.key[0]} is called {' or '.join(idle)}, which keeps nothing back; "
+                f"they are {', '.join(features[:20])}",
+                of=self.key[0],
+            )
 
     def columns(self, owner: Any) -> tuple[str, ...] | None:
         """Return the feature names that scikit-learn keeps on a fitted *owner*, or None."""
@@ -330,6 +353,7 @@ class Call:
             if recorder.simple and self.said is None:
                 self._form = form_of(self.features, part, columns)
             if policy is not None:
+                recorder.tell_of_idle(policy, part)
                 secret = part.only(policy.secret) if policy.hashed else None
                 part = part.only(policy.plain)
         except Exception as error:  # noqa: BLE001 - foreign objects do as they like
