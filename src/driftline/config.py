@@ -24,10 +24,10 @@ from pydantic import (
 
 from driftline import files
 from driftline.columns import MAX_TEXT_BYTES
+from driftline.contacts import UNOWNED, Alerting
 from driftline.drift import DEFAULT_STATISTICS
 from driftline.errors import ConfigurationError
 from driftline.names import OTHER
-from driftline.routing import UNOWNED, Alerting
 from driftline.statistics import STATISTICS
 
 UNIX = "unix://"

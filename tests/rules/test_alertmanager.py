@@ -14,6 +14,7 @@ import yaml
 from driftline import routing
 from driftline.cli import binaries, main
 from driftline.cli.timescale import scaled
+from driftline.contacts import OLDEST, WAYS, Alerting
 from stack.processes import Children, Phone, alertmanager, eventually
 
 FOLDER = Path(__file__).parents[2] / "alert-rules" / "alertmanager"
@@ -147,9 +148,9 @@ SERVER = {"smarthost": "mail:587", "from": "am@example.com", "username": "am", "
 def written(*kinds, **more):
     """Return settings in which the contact of each of *kinds* is reached by it in all four ways."""
     platform = {"webhook": {"url": "http://example.com/"}}
-    contacts = {"driftline": dict.fromkeys(routing.WAYS, platform)}
-    contacts |= {f"team {kind}": {key: {kind: KINDS[kind]} for key in routing.WAYS} for kind in kinds}
-    return routing.Alerting.model_validate(
+    contacts = {"driftline": dict.fromkeys(WAYS, platform)}
+    contacts |= {f"team {kind}": {key: {kind: KINDS[kind]} for key in WAYS} for kind in kinds}
+    return Alerting.model_validate(
         {"contacts": contacts, "deadman": platform, "email": SERVER, **more}, strict=False
     )
 
@@ -160,7 +161,7 @@ def test_kinds_are_valid(kind, tmp_path, request):
     """What is written of each kind is what an Alertmanager of the version it is written for takes."""
     alerting = written(kind)
     needs = alerting.contacts[f"team {kind}"].page.needs
-    if needs > routing.OLDEST and request.node.callspec.params["stack"] == "floor":
+    if needs > OLDEST and request.node.callspec.params["stack"] == "floor":
         return  # of a later Alertmanager; refused below
     (tmp_path / "alertmanager.yml").write_text(routing.alertmanager(alerting, version=needs))
     done = amtool("check-config", tmp_path / "alertmanager.yml")
@@ -172,8 +173,8 @@ def test_kinds_are_valid(kind, tmp_path, request):
 def test_any_owner_is_a_name(owner, tmp_path):
     """A name is never a pattern, nor YAML: it reaches its own receiver, and no other name does."""
     means = {"webhook": {"url": "http://example.com/"}}
-    contacts = {"driftline": dict.fromkeys(routing.WAYS, means), owner: {"ticket": means}}
-    alerting = routing.Alerting.model_validate({"contacts": contacts, "deadman": means})
+    contacts = {"driftline": dict.fromkeys(WAYS, means), owner: {"ticket": means}}
+    alerting = Alerting.model_validate({"contacts": contacts, "deadman": means})
     config = tmp_path / "alertmanager.yml"
     config.write_text(routing.alertmanager(alerting))
     route = yaml.safe_load(config.read_text())["route"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from driftline import config, routing
+from driftline import config, contacts, routing
 from driftline.cli import main
 from driftline.errors import ConfigurationError
 
@@ -68,13 +68,13 @@ def test_what_an_owner_leaves_out():
     alerting = parse(
         "    payments: {page: {pagerduty: {routing_key_file: /etc/key}}}\n    idle: {ticket: {webhook: {url: 'https://x'}}}\n"
     ).alerting
-    assert [alerting.receiver("payments", way) for way in routing.WAYS] == [
+    assert [alerting.receiver("payments", way) for way in contacts.WAYS] == [
         "page-payments",
         None,
         "ticket-driftline",
         "digest-driftline",
     ]
-    assert [alerting.receiver("idle", way) for way in routing.WAYS] == [
+    assert [alerting.receiver("idle", way) for way in contacts.WAYS] == [
         None,
         "chat-driftline",
         "ticket-idle",
@@ -125,7 +125,7 @@ def test_what_jira_is_told_of_an_end():
 
 def test_secrets_are_files():
     """Nothing that is secret can be written into the configuration, so nothing secret is in what is made of it."""
-    for kind, means in routing.Means.model_fields.items():
+    for kind, means in contacts.Means.model_fields.items():
         (model,) = [found for found in means.annotation.__args__ if found is not type(None)]
         secret = {
             name

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from driftline import config, files, routing
+from driftline import config, contacts, files, routing
 from driftline.cli.shipped import shipped_rules
 from driftline.errors import ConfigurationError
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     write.add_argument(
         "--alertmanager",
         type=_version,
-        default=routing.OLDEST,
+        default=contacts.OLDEST,
         metavar="VERSION",
         help="the oldest Alertmanager that will read it (default: 0.25); jira and teams need 0.28",
     )
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _version(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"v?(\d+)\.(\d+)(\.\d+)?", text)
-    if not found or (int(found[1]), int(found[2])) < routing.OLDEST:
+    if not found or (int(found[1]), int(found[2])) < contacts.OLDEST:
         raise argparse.ArgumentTypeError(f'"{text}" is no Alertmanager from 0.25 on, write for instance 0.28')
     return int(found[1]), int(found[2])
 
