@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
+try:
+    import yaml
 
-from driftline.names import DURATION_BOUNDS
+    from driftline.names import DURATION_BOUNDS
+except ImportError as error:
+    sys.exit(f"this needs {error.name}: pip install 'driftline[sidecar]'")
 
 HERE = Path(__file__).parent
 WINDOWS = ("30m", "1h", "2h", "6h", "1d", "3d")
