@@ -85,6 +85,17 @@ class Comparison:
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
 
+    @property
+    def drifted(self) -> list[Verdict]:
+        """What moved, most first."""
+        return [verdict for verdict in self.verdicts if verdict.drifted]
+
+    @property
+    def faulty(self) -> list[Verdict]:
+        """What has more faults than before, most first."""
+        faulty = (verdict for verdict in self.verdicts if verdict.faults)
+        return sorted(faulty, key=lambda verdict: -max(verdict.faults.values()))
+
 
 def compare(
     expected: Baseline, observed: Any, *, threshold: float = 0.1, outputs: Mapping[str, str] | None = None

@@ -79,6 +79,15 @@ def test_faults_are_found(built):
     assert found["member"].faults == {}
 
 
+def test_the_worst_fault_comes_first(built):
+    """What moved is sorted by how far, what is faulty by how much: a column that is gone is not the sixth of five."""
+    data = table(2000, seed=7, shift=2.0)
+    data["answer"][:1000] = np.nan
+    found = compare(built, data, outputs={"@prediction": "answer"})
+    assert found.drifted[0].feature == "amount"
+    assert [one.feature for one in found.faulty][:2] == ["@prediction", "amount"]
+
+
 def test_columns_that_came_or_went_are_noted(built):
     """A column more or less is a note, not a crash."""
     data = table(500, seed=3)

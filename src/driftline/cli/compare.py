@@ -130,8 +130,7 @@ def _lines(expected: Baseline, arguments: argparse.Namespace, found: Comparison)
         ),
         "",
     ]
-    drifted = [verdict.feature for verdict in found.verdicts if verdict.drifted]
-    faulty = [verdict.feature for verdict in found.verdicts if verdict.faults]
+    drifted, faulty = ([one.feature for one in those] for those in (found.drifted, found.faulty))
     if drifted:
         lines.append(f"Drifted, {len(drifted)} of {len(found.verdicts)}: {', '.join(drifted)}.")
     if faulty:

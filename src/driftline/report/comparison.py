@@ -30,8 +30,7 @@ def comparison(
     found: Comparison, *, expected: str, expected_rows: int, observed: str, threshold: float
 ) -> Page:
     """Return the page of *found*, which compares the rows called *observed* with those called *expected*."""
-    drifted = [verdict for verdict in found.verdicts if verdict.drifted]
-    faulty = [verdict for verdict in found.verdicts if verdict.faults]
+    drifted, faulty = found.drifted, found.faulty
     has = "has" if len(drifted) == 1 else "have"
     verdict = (
         f"{listed([one.feature for one in drifted])} {has} moved."
