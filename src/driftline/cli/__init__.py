@@ -8,12 +8,14 @@ import os
 import sys
 from typing import NamedTuple
 
+from driftline.errors import DriftlineError
+
 
 class Command(NamedTuple):
     """A command, known without loading it: help must not need what the command needs.
 
     Attributes:
-        module: Has ``add_arguments(parser)`` and ``run(arguments) -> exit code``.
+        module: Has ``add_arguments(parser)`` and ``run(arguments) -> exit code``; a ``DriftlineError`` out of it is said, and 2.
         help: What it does.
         extra: What has to be installed for it: ``pip install 'driftline[extra]'``.
     """
@@ -106,6 +108,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read it, such as head, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except DriftlineError as error:  # a line for every fault
+        print(error, file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return code

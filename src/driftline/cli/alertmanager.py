@@ -45,23 +45,19 @@ def _version(text: str) -> tuple[int, int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write it: 0 good, 1 an owner has no contact, 2 it cannot be written."""
-    try:
-        read = config.load(arguments.config)
-        if read.alerting is None:
-            raise ConfigurationError(  # noqa: TRY301 - said as the others are
-                f"{arguments.config}: alerting: is required here; alert-rules/alertmanager/driftline.yaml shows one"
-            )
-        text = routing.alertmanager(read.alerting, version=arguments.alertmanager)
-        if arguments.output is None:
-            print(text, end="")
-        else:
+    read = config.load(arguments.config)
+    if read.alerting is None:
+        raise ConfigurationError(
+            f"{arguments.config}: alerting: is required here; alert-rules/alertmanager/driftline.yaml shows one"
+        )
+    text = routing.alertmanager(read.alerting, version=arguments.alertmanager)
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        try:
             _write(arguments.output, text)
-    except ConfigurationError as error:
-        print("\n".join(error.faults), file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
-        return 2
+        except OSError as error:
+            raise ConfigurationError(f"{error.filename}: cannot be written: {error.strerror}") from error
     for line in read.untold:
         print(line, file=sys.stderr)
     return 1 if read.untold else 0

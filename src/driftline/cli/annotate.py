@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -40,12 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the mark: 0 it is there, 2 it cannot be made."""
-    try:
-        mark = _mark(arguments)
-        done = annotate(Grafana(arguments.url, os.environ.get("GRAFANA_TOKEN", "")), mark)
-    except DriftlineError as error:
-        print(error, file=sys.stderr)
-        return 2
+    mark = _mark(arguments)
+    done = annotate(Grafana(arguments.url, os.environ.get("GRAFANA_TOKEN", "")), mark)
     print(f"{mark.kind} {mark.name}: {done}")
     return 0
 

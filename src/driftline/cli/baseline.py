@@ -150,11 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
     action = {
         "build": _build, "part": _part, "merge": _merge, "capture": _capture, "show": _show, "check": _check,
     }[arguments.action]  # fmt: skip
-    try:
-        return action(arguments)
-    except BaselineError as error:
-        print("\n".join(error.faults), file=sys.stderr)
-        return 2
+    return action(arguments)
 
 
 def _build(arguments: argparse.Namespace) -> int:

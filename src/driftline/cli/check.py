@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftline import config
 from driftline.baseline.scores import attributed
-from driftline.errors import BaselineError, ConfigurationError
 from driftline.sidecar.attribution import NOTHING
 from driftline.sidecar.baselines import Baselines
 from driftline.sidecar.web import Security
@@ -27,13 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found: 0 good, 1 something to look at, 2 the sidecar would not start."""
-    try:
-        read = config.load(arguments.config)
-        Security.of(read.listen).check()
-        baselines = Baselines.load(read.baselines)
-    except (ConfigurationError, BaselineError) as error:
-        print("\n".join(error.faults), file=sys.stderr)
-        return 2
+    read = config.load(arguments.config)
+    Security.of(read.listen).check()
+    baselines = Baselines.load(read.baselines)
     odd = _odd(read, baselines)
     print(
         f"{arguments.config}: {f'{len(odd)} to look at' if odd else 'good'}, environment {read.environment}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftline.baseline import Baseline
 from driftline.baseline.files import Files
 from driftline.compare import Comparison, compare
-from driftline.errors import BaselineError, DriftlineError
+from driftline.errors import DriftlineError
 
 if TYPE_CHECKING:
     import argparse
@@ -61,31 +60,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the verdict: 0 nothing moved, 1 something did, 2 it could not be told."""
     if not arguments.threshold > 0:
-        print(f"--threshold: {arguments.threshold} is no PSI, give a number above 0", file=sys.stderr)
-        return 2
-    try:
-        if arguments.html:
-            import driftline.report.comparison  # noqa: F401 - what is not installed is said now, not in minutes
-        Files(arguments.observed)  # nor is a path that is wrong
-        outputs = {"@prediction": arguments.prediction, "@score": arguments.score}
-        expected = _expected(arguments)
-        found = compare(
-            expected,
-            arguments.observed,
-            threshold=arguments.threshold,
-            outputs={name: column for name, column in outputs.items() if column},
-        )
-        if arguments.html:
-            _write(arguments, expected, found)
-    except BaselineError as error:
-        print("\n".join(error.faults), file=sys.stderr)
-        return 2
-    except ImportError as error:
-        print(f"--html needs {error.name}: pip install 'driftline[report]'", file=sys.stderr)
-        return 2
-    except DriftlineError as error:
-        print(error, file=sys.stderr)
-        return 2
+        raise DriftlineError(f"--threshold: {arguments.threshold} is no PSI, give a number above 0")
+    if arguments.html:
+        try:  # what is not installed is said now, not in minutes
+            import driftline.report.comparison  # noqa: F401
+        except ImportError as error:
+            raise DriftlineError(f"--html needs {error.name}: pip install 'driftline[report]'") from error
+    Files(arguments.observed)  # nor is a path that is wrong
+    outputs = {"@prediction": arguments.prediction, "@score": arguments.score}
+    expected = _expected(arguments)
+    found = compare(
+        expected,
+        arguments.observed,
+        threshold=arguments.threshold,
+        outputs={name: column for name, column in outputs.items() if column},
+    )
+    if arguments.html:
+        _write(arguments, expected, found)
     print("\n".join(_lines(expected, arguments, found)))
     return 1 if any(verdict.found for verdict in found.verdicts) else 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,26 +51,23 @@ def _write(folder: Path) -> int:
             path.write_text(rendered(dashboard))
             print(path)
     except OSError as error:
-        print(f"{folder} cannot be written to ({error.strerror}): name another folder", file=sys.stderr)
-        return 2
+        raise DriftlineError(
+            f"{folder} cannot be written to ({error.strerror}): name another folder"
+        ) from error
     return 0
 
 
 def _push(arguments: argparse.Namespace) -> int:
     changed = False
-    try:
-        for line in push(
-            arguments.url,
-            os.environ.get("GRAFANA_TOKEN", ""),
-            folder=arguments.folder,
-            prometheus=arguments.prometheus,
-            dry_run=arguments.dry_run,
-        ):
-            print(line)
-            changed = True
-    except DriftlineError as error:
-        print(error, file=sys.stderr)
-        return 2
+    for line in push(
+        arguments.url,
+        os.environ.get("GRAFANA_TOKEN", ""),
+        folder=arguments.folder,
+        prometheus=arguments.prometheus,
+        dry_run=arguments.dry_run,
+    ):
+        print(line)
+        changed = True
     if not changed:
         print(f"{arguments.url}: all as it should be")
     return int(changed and arguments.dry_run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import yaml
 from driftline import config
 from driftline.cli.shipped import shipped_rules
 from driftline.dashboards import DASHBOARDS
-from driftline.errors import BaselineError, ConfigurationError, DriftlineError
+from driftline.errors import ConfigurationError, DriftlineError
 from driftline.sidecar.baselines import Baselines
 from driftline.sidecar.baselines import files as baseline_files
 
@@ -56,15 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the resources as YAML: 0 all of them, 2 they cannot be made."""
-    try:
-        labels = dict(_label(text) for text in arguments.label)
-        made = [*resources(arguments.config, arguments.image)]
-    except (ConfigurationError, BaselineError) as error:
-        print("\n".join(error.faults), file=sys.stderr)
-        return 2
-    except DriftlineError as error:
-        print(error, file=sys.stderr)
-        return 2
+    labels = dict(_label(text) for text in arguments.label)
+    made = [*resources(arguments.config, arguments.image)]
     for one in made:
         # By its name the ServiceMonitor finds the Service, whatever else is asked for.
         kept = NAME if one["kind"] == "Service" else {}

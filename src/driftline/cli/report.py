@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftline.baseline import Baseline
 from driftline.cli.moments import moment
-from driftline.errors import BaselineError, DriftlineError
+from driftline.errors import DriftlineError
 from driftline.report.asking import Period
 from driftline.report.model import report
 from driftline.report.page import save
@@ -64,30 +63,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the page: 0 as expected, 1 something to look at, 2 it could not be made."""
     if not arguments.prometheus:
-        print("say where Prometheus is: --prometheus or PROMETHEUS_URL", file=sys.stderr)
-        return 2
-    try:
-        prometheus = Prometheus(
-            arguments.prometheus,
-            token=_token(arguments.token_file),
-            ca=arguments.ca_file,
-            cert=_cert(arguments),
-        )
-        page = report(
-            prometheus,
-            arguments.model,
-            _period(arguments.since, arguments.until),
-            environment=arguments.environment,
-            borders=_borders(arguments.baseline),
-        )
-        output = arguments.output or Path(re.sub(r"[^\w.-]", "_", arguments.model) + ".html")
-        save(page, output)
-    except BaselineError as error:
-        print("\n".join(error.faults), file=sys.stderr)
-        return 2
-    except DriftlineError as error:
-        print(error, file=sys.stderr)
-        return 2
+        raise DriftlineError("say where Prometheus is: --prometheus or PROMETHEUS_URL")
+    prometheus = Prometheus(
+        arguments.prometheus,
+        token=_token(arguments.token_file),
+        ca=arguments.ca_file,
+        cert=_cert(arguments),
+    )
+    page = report(
+        prometheus,
+        arguments.model,
+        _period(arguments.since, arguments.until),
+        environment=arguments.environment,
+        borders=_borders(arguments.baseline),
+    )
+    output = arguments.output or Path(re.sub(r"[^\w.-]", "_", arguments.model) + ".html")
+    save(page, output)
     print(f"{output}: {page.verdict}")
     return 0 if page.tone == "good" else 1
 
