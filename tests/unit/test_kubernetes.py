@@ -21,7 +21,7 @@ listen: {grpc: "0.0.0.0:4327", http: "0.0.0.0:4328", metrics: "0.0.0.0:9477", in
 models: {fraud: {owner: payments}}
 """
 RULE = {"alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations"}
-DURATION = r"(\d+h)?(\d+m)?(\d+s)?"
+DURATION = r"(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?"
 
 
 @pytest.fixture
