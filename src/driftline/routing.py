@@ -124,14 +124,17 @@ inhibit_rules:
   - source_matchers: ['category="upstream"', 'model!=""']
     target_matchers: ['category=~"drift|quality|volume|performance"', 'model!=""']
     equal: [model, environment]
-  # Whoever was paged needs no ticket about the same thing.
+  # Whoever was paged needs no ticket about the same thing. That calls fail is another thing than that they are slow.
   - source_matchers: ['priority=~"P1|P2"', 'model!=""']
-    target_matchers: ['priority=~"P3|P4"', 'model!=""']
-    equal: [model, environment, version, feature, category]
+    target_matchers: ['priority=~"P3|P4"', 'model!=""', 'alertname!="ModelErrorRatioHigh"']
+    equal: [model, environment, version, feature, category, slo]
   # The same: the one is about all versions, the other about one of them.
   - source_matchers: ['alertname="ModelFeatureShift"']
     target_matchers: ['alertname="ModelFeatureDrift"']
     equal: [model, environment, feature]
+  - source_matchers: ['alertname="ModelLatencyHigh"']
+    target_matchers: ['alertname="ModelLatencyAboveLastWeek"']
+    equal: [model, environment]
   # Many features at once are one cause, and one page. The ticket that lists them is still wanted: after a
   # week a shift is its own last week, and only training tells.
   - source_matchers: ['alertname="ModelDriftWidespread"']

@@ -199,6 +199,8 @@ MODEL = {"environment": "prod", "owner": "payments", "tier": "1", "severity": "w
 DRIFT = {**MODEL, "alertname": "ModelFeatureDrift", "priority": "P3", "category": "drift", "version": "1"}
 SHIFT = {**MODEL, "alertname": "ModelFeatureShift", "priority": "P2", "category": "drift"}
 ABSENT = {**MODEL, "alertname": "ModelTelemetryAbsent", "priority": "P2", "category": "telemetry"}
+SLOW = {"category": "performance", "model": "slow"}
+SPENT = {"category": "slo", "model": "spent"}
 STOPPED = {
     **MODEL,
     "alertname": "ModelServiceDown",
@@ -303,6 +305,16 @@ def test_one_message_an_incident(tmp_path):
             "category": "performance",
             "model": "price",
         },
+        # calls of slow are too slow, which is a page, and slower than last week, which is not said as well; that some fail is
+        {**MODEL, "alertname": "ModelLatencyHigh", **SLOW, "priority": "P2", "version": "1"},
+        {**MODEL, "alertname": "ModelLatencyAboveLastWeek", **SLOW, "priority": "P3"},
+        {**MODEL, "alertname": "ModelErrorRatioHigh", **SLOW, "priority": "P3", "version": "1"},
+        # one budget of spent is burnt fast, and slowly, and another slowly
+        {**MODEL, "alertname": "ModelBudgetBurnFast", **SPENT, "priority": "P1", "slo": "availability"},
+        *(
+            {**MODEL, "alertname": "ModelBudgetBurnSlow", **SPENT, "priority": "P3", "slo": slo}
+            for slo in ("availability", "latency")
+        ),
         # unsure answers, other columns, rows that do not count: not of a silent model, and of a late source the last alone
         *(
             {**MODEL, "alertname": name, "priority": "P3", "category": category, "model": model}
@@ -337,9 +349,21 @@ def test_one_message_an_incident(tmp_path):
         post(alertmanager(children, fast(phone)), alerts)
         expected = {
             "deadman": [(None, 1)],
-            "ticket-payments": [("credit", 1), ("fraud", 98), ("price", 4), ("risk", 20)],
+            "ticket-payments": [
+                *(("credit", 1), ("fraud", 98), ("price", 4), ("risk", 20), ("slow", 1), ("spent", 1))
+            ],
             "ticket-driftline": [("lost", 2), (None, 1), (None, 2)],
-            "chat-payments": [("churn", 1), ("credit", 1), ("fraud", 2), ("left", 1), ("risk", 1)],
+            "chat-payments": [
+                *(
+                    ("churn", 1),
+                    ("credit", 1),
+                    ("fraud", 2),
+                    ("left", 1),
+                    ("risk", 1),
+                    ("slow", 1),
+                    ("spent", 1),
+                )
+            ],
             "digest-driftline": [(None, 1)],
             "chat-driftline": [(None, 1)],
         }
