@@ -159,7 +159,14 @@ def test_before_it_moved(fleet):
     """A report of a time before the shift says so: nothing has moved, and the weekend did a week before."""
     page = asked(fleet, end=two_weeks.MOVED - DAY)
     assert "drifting" not in {row["verdict"] for row in rows(page, "What moved")}
-    assert page.says[0].startswith("Nothing is drifting now; channel did in this period.")
+    assert page.says[0].startswith("Nothing is known to drift now; channel did in this period.")
+
+
+def test_what_is_as_last_week_is_not_called_as_in_training(fleet):
+    """On a weekend the channel is far from training, and where it was a week before: that is said, not another thing."""
+    weekend = {row["feature"]: row for row in rows(asked(fleet, end=two_weeks.MOVED), "What moved")}
+    assert float(weekend["channel"]["PSI to training"]) > 0.5
+    assert weekend["channel"]["verdict"] == "as last week"
 
 
 def test_a_wide_model(fleet):

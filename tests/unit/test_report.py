@@ -12,7 +12,7 @@ import pytest
 from driftline.cli import main
 from driftline.report import draw
 from driftline.report.asking import Asking, Period
-from driftline.report.drift import _drawn
+from driftline.report.drift import _drawn, what_moved
 from driftline.report.page import Badge, Column, Figure, Page, Query, Section, Table, render
 from driftline.report.prometheus import Prometheus, PrometheusRefused, Series
 from driftline.report.words import percent, short
@@ -298,6 +298,27 @@ def test_bins_of_a_baseline_that_is_gone_are_not_drawn():
     assert figure.about == "Version 2. Most of all: 00, lowest, 50.0 % in training, 40.0 % in the last 24 h."
     held.series["feature_baseline_ratio"] = []
     assert _drawn(asking, "amount", {}) == []
+
+
+def test_what_cannot_be_judged_yet_is_not_called_well():
+    """In a model's first hours a score far above its threshold is no drift yet, and no good news either."""
+    held = Held(
+        feature_psi=[({"feature": "amount"}, 0.38), ({"feature": "age"}, 0.01)],
+        feature_drift_threshold=[({"feature": name}, 0.1) for name in ("amount", "age")],
+        feature_chance=[],
+    )
+
+    def moved():
+        part = what_moved(Asking(held, "prod", "fraud", Period(0.0, 86_400.0, "1d")), {})
+        return part, {row[0]: row[1].text for row in part.section.table.rows}
+
+    part, verdicts = moved()
+    assert verdicts == {"amount": "not judged yet", "age": "as in training"}
+    assert (part.tone, part.headline) == ("none", "Drift cannot be judged yet.")
+    assert part.says[0].endswith("eight hours of rows: amount.")
+    held.series["feature_chance"] = [({"feature": "amount"}, 0.02)]
+    part, verdicts = moved()
+    assert (verdicts["amount"], part.tone) == ("not beyond doubt", "good")
 
 
 # --- the command ------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ FEW = 5
 """Rows of a table of what has not moved."""
 DRAWN = 6
 """Features that are drawn."""
-NOT_MOVED = "Nothing has moved away from training beyond chance, the calendar and its threshold."
+NOT_MOVED = "Nothing is known to have moved away from training beyond chance, the calendar and its threshold."
 
 
 def what_moved(asking: Asking, borders: Mapping[str, Mapping[str, str]]) -> Part:
@@ -44,6 +44,10 @@ def what_moved(asking: Asking, borders: Mapping[str, Mapping[str, str]]) -> Part
         "PSI of the last 24 hours against the same hours of last week",
         f"max by (feature) (model_feature:driftline_feature_psi:lastweek24h{{{of}}})", *by,
     )  # fmt: skip
+    chance = asking.now(
+        "PSI that chance alone exceeds once in a million looks",
+        f"max by (feature) (version_feature:driftline_feature_chance:training24h{{{of}}})", *by,
+    )  # fmt: skip
     values = asking.now(
         "values of the last 24 hours",
         f"sum by (feature) (version_feature:driftline_feature_values:increase24h{{{of}}})", *by,
@@ -52,6 +56,18 @@ def what_moved(asking: Asking, borders: Mapping[str, Mapping[str, str]]) -> Part
     history = asking.while_there("drifting over time", f"{moved}{{{of}}}", *by)
     drifting = {feature for (feature,) in now}
     far = {key[0] for key in now if scores.get(key, 0.0) > pages.get(key, math.inf)}
+    large = {key for key in scores if scores[key] > starts.get(key, math.inf) and key[0] not in drifting}
+    unknown = {key for key in large if key not in chance}  # how far rows come in clusters is not known yet
+
+    def verdict(key: Key) -> Badge:
+        if key[0] in drifting:
+            return Badge("drifting far", "bad") if key[0] in far else Badge("drifting", "warn")
+        if key in unknown or key not in scores:
+            return Badge("not judged yet" if key in unknown else "no score", "none")
+        if key not in large:
+            return Badge("as in training", "good")
+        as_ever = lastweek.get(key, math.inf) <= starts[key]
+        return Badge("as last week", "good") if as_ever else Badge("not beyond doubt", "none")
 
     def urgency(key: Key) -> tuple[bool, bool, float]:
         return key[0] in drifting, key in history, scores.get(key, 0.0) / starts.get(key, math.inf)
@@ -62,7 +78,7 @@ def what_moved(asking: Asking, borders: Mapping[str, Mapping[str, str]]) -> Part
     rows: list[tuple[str | Badge, ...]] = [
         (
             key[0],
-            _verdict(key, drifting, far, scores),
+            verdict(key),
             *(score(of_key[key]) if key in of_key else "" for of_key in (scores, starts, lastweek)),
             whole(values[key]) if key in values else "",
             *since(history.get(key, []), asking.period),
@@ -70,6 +86,11 @@ def what_moved(asking: Asking, borders: Mapping[str, Mapping[str, str]]) -> Part
         for key in order[:shown]
     ]  # fmt: skip
     says, tone, headline = _drift_in_words(asking, order, drifting, far, scores, starts, history)
+    if unknown:
+        waiting = listed([key[0] for key in order if key in unknown])
+        says.insert(0, f"Above the threshold and not judged yet, which takes eight hours of rows: {waiting}.")
+        if not drifting:
+            tone, headline = "none", "Drift cannot be judged yet."
     queries = asking.asked()
     drawn = notable[:DRAWN] or [key[0] for key in order[:3]]
     figures = [figure for feature in drawn for figure in _drawn(asking, feature, borders)]
@@ -93,12 +114,6 @@ def what_moved(asking: Asking, borders: Mapping[str, Mapping[str, str]]) -> Part
     return Part(section, says, tone, headline)
 
 
-def _verdict(key: Key, drifting: set[str], far: set[str], scores: Mapping[Key, float]) -> Badge:
-    if key[0] in drifting:
-        return Badge("drifting far", "bad") if key[0] in far else Badge("drifting", "warn")
-    return Badge("as in training", "good") if key in scores else Badge("no score", "none")
-
-
 def _drift_in_words(
     asking: Asking,
     order: Sequence[Key],
@@ -114,7 +129,7 @@ def _drift_in_words(
     watched = f"{len(scores)} features and outputs are watched."
     if not drifting:
         past = listed([key[0] for key in order if key in history])
-        was = f"Nothing is drifting now; {past} did in this period." if history else NOT_MOVED
+        was = f"Nothing is known to drift now; {past} did in this period." if history else NOT_MOVED
         return [f"{was} {watched}"], "good", ""
     these = [key[0] for key in order if key[0] in drifting]
     says = [
