@@ -44,8 +44,11 @@ def backfilled(folder, models):
     """Give Prometheus past weeks in which every one of *models* had rows at every hour."""
     now = int(time.time())
     with (folder / "past.txt").open("w") as file:
-        for name, version in (("model", ""), ("version", ',version="1"')):
-            series = f"{name}:driftline_predictions:increase1h"
+        for series, version in (
+            ("model:driftline_predictions_seen:increase1h", ""),
+            ("model:driftline_predictions:increase1h", ""),
+            ("version:driftline_predictions:increase1h", ',version="1"'),
+        ):
             file.write(f"# TYPE {series} gauge\n")
             for model in models:
                 file.writelines(
@@ -104,17 +107,19 @@ def test_a_model_of_tier_1_is_retired(tmp_path):
         prometheus_url = prometheus(children, config)
 
         def fired(model, since):
-            ago = f"{1 + time.time() - since:.0f}s"
+            ago = f"{1 + (time.time() - since) * 1000:.0f}ms"
             found = query(
                 prometheus_url, f'count_over_time(ALERTS{{alertstate="firing", model="{model}"}}[{ago}])'
             )
             return {labels["alertname"] for labels, _ in found}
 
         first = sidecar(children, settings(before), metrics=metrics)
-        while not query(prometheus_url, 'model:driftline_predictions_past_weeks:min1h{model="fraud"}'):
-            alive(url, "fraud", "churn")
-            time.sleep(0.5)
 
+        def missed():
+            alive(url, "fraud", "churn")
+            return query(prometheus_url, 'model:driftline_predictions_past_weeks:min1h{model="fraud"}')
+
+        eventually(missed, every=0.5, within=60)
         assert children.stop(first) == 0
         second = sidecar(children, settings(with_it), metrics=metrics, name="restarted")
 
