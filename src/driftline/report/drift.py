@@ -159,7 +159,9 @@ def _drawn(asking: Asking, feature: str, borders: Mapping[str, Mapping[str, str]
         f"version_feature:driftline_feature_values:increase24h{{{of}}}",
         *by[:2],
     )
-    expected = asking.now(f"share of training in each bin of {feature}", f"{ratio}{{{of}}}", *by)
+    expected = asking.now(
+        f"share of training in each bin of {feature}", f"last_over_time({ratio}{{{of}}}[25m])", *by
+    )
     lastweek = asking.now(
         f"share of the same hours of last week in each bin of {feature}",
         f"last_over_time(model_feature_bin:driftline_feature_share:24h{{{of}}}[40m] offset 1w)", *by[1:],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from driftline.dashboards.panel import ranged, timeseries
 from driftline.dashboards.queries import FLEET, furthest
 
-_ANSWERS = f'version_feature_bin:driftline_feature_values:increase1h{{{FLEET}, feature="@prediction"}}'
+# what is recorded every ten minutes is not there at every moment, and one round may be missed
+_ANSWERS = f'last_over_time(version_feature_bin:driftline_feature_values:increase1h{{{FLEET}, feature="@prediction"}}[25m])'
 
 PANEL = timeseries(
     "Answers",

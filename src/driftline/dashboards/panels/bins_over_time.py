@@ -5,7 +5,8 @@ from __future__ import annotations
 from driftline.dashboards.panel import ranged, timeseries
 from driftline.dashboards.queries import FEATURE, ONE
 
-_VALUES = f"version_feature_bin:driftline_feature_values:increase1h{{{ONE}{FEATURE}}}"
+# what is recorded every ten minutes is not there at every moment, and one round may be missed
+_VALUES = f"last_over_time(version_feature_bin:driftline_feature_values:increase1h{{{ONE}{FEATURE}}}[25m])"
 
 PANEL = timeseries(
     "Bins of $feature over time",
