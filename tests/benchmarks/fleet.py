@@ -15,7 +15,7 @@ from driftline.names import DURATION_BOUNDS
 from standin import Answer, Standin
 
 MODELS, FEATURES, BINS = 10, 100, 10
-SCRAPE, ROUND, QUARTER, HOUR, DAY, WEEK = 15, 240, 900, 3600, 86_400, 604_800
+SCRAPE, ROUND, QUARTER, HOUR, DAY, WEEK = 15, 600, 900, 3600, 86_400, 604_800
 AT_ONCE = 12  # samples of a counter in a page of the past: an hour in one would be 400 MB
 ROWS = 150  # of a model in 15 seconds
 BOUNDS = [*map(str, DURATION_BOUNDS), "+Inf"]
@@ -24,7 +24,7 @@ SINCE = HOUR - 4 * 60  # an hour less what passes until all have begun: a head t
 LASTS = 45 * 60  # what is read of a week ago is there as long as this is measured
 RECORDED = {
     "version_feature_bin:driftline_feature_values:increase1h": (3600, [(DAY + HOUR, HOUR, ROUND)]),
-    "version_feature:driftline_feature_values:increase1h": (
+    "model_feature:driftline_feature_values_slow:increase1h": (
         36_000,
         [(WEEK + HOUR, WEEK - LASTS, ROUND), (4 * HOUR, HOUR, ROUND)],
     ),
@@ -94,13 +94,10 @@ class Hours:
         if moment > now:
             return "", self.told
         lines = (
-            f"{level}:driftline_feature_values:increase1h{{{each}}} {value} {moment * 1000:.0f}\n"
-            for level, value in (
-                ("version_feature_bin", 3600),
-                ("model_feature_bin", 3600),
-                ("version_feature", 36_000),
-            )
-            for each in labels(level)
+            f"{name}{{{each}}} {value} {moment * 1000:.0f}\n"
+            for name, (value, _) in RECORDED.items()
+            if name.endswith(":increase1h")
+            for each in labels(name.partition(":")[0])
         )
         return "".join(lines), moment
 
