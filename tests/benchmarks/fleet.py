@@ -15,13 +15,13 @@ from driftline.names import DURATION_BOUNDS
 from standin import Answer, Standin
 
 MODELS, FEATURES, BINS = 10, 100, 10
-SCRAPE, ROUND, QUARTER, HOUR, DAY, WEEK = 15, 600, 900, 3600, 86_400, 604_800
+SCRAPE, ROUND, HALF, HOUR, DAY, WEEK = 15, 600, 1800, 3600, 86_400, 604_800
 AT_ONCE = 12  # samples of a counter in a page of the past: an hour in one would be 400 MB
 ROWS = 150  # of a model in 15 seconds
 BOUNDS = [*map(str, DURATION_BOUNDS), "+Inf"]
 
 SINCE = HOUR - 4 * 60  # an hour less what passes until all have begun: a head takes nothing older
-LASTS = 45 * 60  # what is read of a week ago is there as long as this is measured
+LASTS = 75 * 60  # what is read of a week ago is there as long as this is measured
 RECORDED = {
     "version_feature_bin:driftline_feature_values:increase1h": (3600, [(DAY + HOUR, HOUR, ROUND)]),
     "model_feature:driftline_feature_values_slow:increase1h": (
@@ -35,7 +35,7 @@ RECORDED = {
     # of a month only the midnights are read, of a week the same hour of each day
     "version_feature_bin:driftline_feature_values:increase24h": (
         86_400,
-        [(days * DAY + HOUR, days * DAY - HOUR, QUARTER) for days in range(14, 0, -1)],
+        [(days * DAY + HOUR, days * DAY - HOUR, HALF) for days in range(14, 0, -1)],
     ),
     "version_feature:driftline_feature_values:increase24h": (
         864_000,
@@ -45,8 +45,8 @@ RECORDED = {
         864_000,
         [(8 * DAY + HOUR, 8 * DAY - LASTS, 120), (WEEK + HOUR, WEEK - LASTS, 120)],
     ),
-    "model_feature_bin:driftline_feature_share:24h": (0.1, [(WEEK + HOUR, WEEK - LASTS, QUARTER)]),
-    "model_feature:driftline_feature_pearson_slow:lastweek1h": (9, [(WEEK + 4 * HOUR, HOUR, QUARTER)]),
+    "model_feature_bin:driftline_feature_share:24h": (0.1, [(WEEK + HOUR, WEEK - LASTS, HALF)]),
+    "model_feature:driftline_feature_pearson_slow:lastweek1h": (9, [(WEEK + 4 * HOUR, HOUR, HALF)]),
     "model_feature:driftline_feature_values:increase3h": (
         108_000,
         [(weeks * WEEK + HOUR, weeks * WEEK - LASTS, ROUND) for weeks in (2, 1)],

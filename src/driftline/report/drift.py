@@ -152,7 +152,7 @@ def _drawn(asking: Asking, feature: str, borders: Mapping[str, Mapping[str, str]
     ratio = "version_feature_bin:driftline_feature_baseline_ratio:avg"
     by = ("version", "binning", "bin")
     observed = asking.now(
-        f"share of the last 24 hours in each bin of {feature}", f"last_over_time({share}{{{of}}}[40m])", *by
+        f"share of the last 24 hours in each bin of {feature}", f"last_over_time({share}{{{of}}}[75m])", *by
     )
     values = asking.now(
         f"values of {feature}, by version",
@@ -164,7 +164,7 @@ def _drawn(asking: Asking, feature: str, borders: Mapping[str, Mapping[str, str]
     )
     lastweek = asking.now(
         f"share of the same hours of last week in each bin of {feature}",
-        f"last_over_time(model_feature_bin:driftline_feature_share:24h{{{of}}}[40m] offset 1w)", *by[1:],
+        f"last_over_time(model_feature_bin:driftline_feature_share:24h{{{of}}}[75m] offset 1w)", *by[1:],
     )  # fmt: skip
     figures = []
     # after a new baseline the last day still has values on the bins of the one that is gone
