@@ -161,6 +161,22 @@ def test_what_is_slow_is_seen():
     assert slow > 10, "nobody looks at what is slow?"
 
 
+def test_a_share_is_of_one_moment():
+    """What a share of an hour divides is recorded in one group: two would look at two moments.
+
+    Of a batch that has just come, the faults would be counted and the values not yet, and all would be faults.
+    """
+    found = 0
+    for file in FILES:
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            own = {rule.get("record") for rule in group["rules"]}
+            for rule in group["rules"]:
+                if re.fullmatch(r"\w+:driftline_\w+(faults_slow|errors):ratio1h", rule.get("record", "")):
+                    found += 1
+                    assert {name for name, _ in reads(rule["expr"])} <= own, rule
+    assert found == 3, "faults of a feature, errors of a version and of a model"
+
+
 def test_alerts_about_models_read_nothing_that_one_sidecar_knows():
     """What only one sidecar knows tells of driftline itself alone; its counters add up, and nothing else is added up."""
     for name, rule in {**ALERTS, **RECORDED}.items():
