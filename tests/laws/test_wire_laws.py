@@ -14,6 +14,7 @@ from driftline import names
 from driftline.columns import Coded, categories, category_text, clip, is_missing, numbers, of
 from driftline.errors import RequestUnreadable
 from driftline.wire import Batch, decode, decode_json, encode
+from golden.make_wire import fill
 
 TEXT = st.text(max_size=40) | st.text(st.characters(), max_size=200) | st.just("\ud800")
 ITEMS = (
@@ -209,17 +210,7 @@ def test_rows_together_mean_the_same(items):
             if attribute.key == names.ATTR_DATA:
                 value = attribute.value.kvlist_value.values[0].value
                 value.Clear()
-                match item:
-                    case None:
-                        pass
-                    case bool():
-                        value.bool_value = item
-                    case int():
-                        value.int_value = item
-                    case float():
-                        value.double_value = item
-                    case str():
-                        value.string_value = clip(item)
+                fill(value, clip(item) if isinstance(item, str) else item)
         del record.attributes[5:]  # the dictionaries
         apart += meanings(decode(one.SerializeToString()).batches[0].columns["x"])
         request.MergeFrom(one)
