@@ -62,10 +62,15 @@ def write(path: Path, content: Callable[[BinaryIO], Any]) -> None:
 
 
 def _belongs_as(path: Path, descriptor: int) -> None:
-    """Give an open file the owner and the rights of the one at *path*, as far as that is ours to do."""
+    """Give an open file the owner and the rights of the one at *path*, as far as that is ours to do.
+
+    Not those of what a link there leads to: who put it there would choose them.
+    """
     try:
-        was = path.stat()
+        was = path.lstat()
     except FileNotFoundError:
+        return
+    if not stat.S_ISREG(was.st_mode):
         return
     with contextlib.suppress(PermissionError):
         os.fchown(descriptor, was.st_uid, was.st_gid)

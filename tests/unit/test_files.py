@@ -70,6 +70,18 @@ def test_whose_it_is(tmp_path):
     assert (path.stat().st_uid, path.stat().st_gid) == (12, 34)
 
 
+@pytest.mark.parametrize("to", ["outside", "a.json", "nothing"])
+def test_a_link_in_its_place(tmp_path, to):
+    """It gives way to the file, wherever it leads; whose that is, and who may read it, is no matter."""
+    path, outside = tmp_path / "a.json", tmp_path / "outside"
+    outside.write_bytes(b"precious")
+    outside.chmod(0o4777)
+    path.symlink_to(tmp_path / to)
+    files.write(path, lambda file: file.write(b"new"))
+    assert (path.read_bytes(), path.is_symlink(), outside.read_bytes()) == (b"new", False, b"precious")
+    assert not path.stat().st_mode & stat.S_ISUID
+
+
 @pytest.mark.parametrize("left", ["a link", "a file"])
 def test_what_is_in_the_way(tmp_path, left):
     """A link that a stranger put there is not followed, and what an earlier death left makes room."""

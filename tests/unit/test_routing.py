@@ -290,6 +290,10 @@ class TestCommand:
         assert main(["alertmanager", "write", "--config", str(file), "-o", str(output)]) == 1
         assert output.is_symlink()
         assert kept.read_text().startswith("# Written by `driftline alertmanager write`")
+        output.unlink()
+        output.symlink_to(output)
+        assert main(["alertmanager", "write", "--config", str(file), "-o", str(output)]) == 1
+        assert output.read_text() == kept.read_text()
 
     def test_check_config_says_it_too(self, file, capsys):
         """Whoever checks the file hears of an owner whom nobody can tell."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -92,7 +93,8 @@ def _read(path: Path) -> str:
 
 def _place(path: Path, text: str) -> None:
     """Write *path* whole or not at all: half of a configuration would pass for one changed by hand, and stay."""
-    files.write(path.resolve(), lambda file: file.write(text.encode()))
+    # Through a link to where it is kept; pathlib raises what is no OSError where it leads round in a circle.
+    files.write(Path(os.path.realpath(path)), lambda file: file.write(text.encode()))
 
 
 def _is_as_written(text: str) -> bool:
