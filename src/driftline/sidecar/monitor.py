@@ -40,7 +40,7 @@ LOCAL_WINDOWS = 2
 """Local scores are taken for the two shortest windows: for looking, and half of the series."""
 SILENT_SECONDS = 3600.0
 LAID_ASIDE_SECONDS = 3600.0
-"""How long windows wait for their baseline to come back: a large model's take 100 MB of memory."""
+"""How long windows wait for their baseline to come back: meanwhile they take the memory that they took."""
 
 
 class Monitor:
