@@ -8,7 +8,7 @@ import pytest
 
 import two_weeks
 from driftline.dashboards import DASHBOARDS
-from driftline.dashboards.queries import MOST, health, moved, threshold, verdict
+from driftline.dashboards.queries import MOST, health, moved, psi, threshold, verdict
 
 CHOSEN = {"environment": "prod", "model": "fraud", "version": ".+", "feature": "amount", "segment": ".+"}
 STEPS = {"__range": "14d", "__interval": "1h", "__rate_interval": "2h"}
@@ -113,6 +113,17 @@ def test_a_second_weekend_is_green(fleet):
     first, second = (f"max_over_time(({channel})[7d:1h] {offset})" for offset in ("offset 7d", ""))
     assert [*fleet.series(f"max({first})", instant=True).values()] == [[2.0]]
     assert [*fleet.series(f"max({second})", instant=True).values()] == [[0.0]]
+
+
+def test_what_is_not_judged_yet_has_no_verdict(fleet):
+    """Before its hours tell what chance does a feature has a score and no colour: green is a judgement, too."""
+    early, later = (two_weeks.START + hours * 3600 for hours in (6, 36))
+    scores = filled(psi("24h"))
+    assert fleet.series(scores, instant=True, at=early)
+    assert not fleet.series(filled(verdict()), instant=True, at=early)
+    judged = fleet.series(filled(verdict()), instant=True, at=later)
+    assert len(judged) == len(fleet.series(scores, instant=True, at=later))
+    assert all(values == [0] for values in judged.values())
 
 
 def test_verdict_reads_both_thresholds(fleet):

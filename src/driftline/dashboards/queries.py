@@ -58,13 +58,14 @@ def moved(model: str = ONE, more: str = VERSIONS) -> str:
 def verdict(model: str = ONE, more: str = VERSIONS) -> str:
     """Return 0 for a feature as in training, 1 above its P3 threshold, 2 above its P2 threshold.
 
-    The green, yellow and red of every dashboard: what the alert reads, with the threshold series.
+    Nothing for one that is not judged yet, in the first eight hours, however far it is. The green, yellow and red of every dashboard: what the alert reads, with the threshold series.
     """
     told = moved(model, more)
+    chance = f"version_feature:driftline_feature_chance:training24h{{{model}{more}}}"
     return (
         "max by (environment, model, version, feature) ("
         f"1 + ({told} > bool {_SAME} {threshold('P2', model, more)} or 0 * {told})"
-        f" or 0 * {psi('24h', model, more)})"
+        f" or 0 * ({psi('24h', model, more)} and {chance}))"
     )
 
 
