@@ -28,7 +28,7 @@ def alertmanager(alerting: Alerting, *, version: tuple[int, int] = OLDEST) -> st
     """
     receivers = _receivers(alerting)
     faults = [
-        f"alerting: {name} is reached by {means.kind}, which needs Alertmanager {_shown(means.needs)}:"
+        f"alerting: {name} is reached by {means.kind}{' with url_file' if means.webhook else ''}, which needs Alertmanager {_shown(means.needs)}:"
         f" write --alertmanager {_shown(means.needs)}, or another means"
         for name, means in receivers.items()
         if means.needs > version

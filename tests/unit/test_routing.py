@@ -174,7 +174,7 @@ class TestCommand:
             f"alerting: {name} is reached by {kind}, which needs Alertmanager {version}:"
             f" write --alertmanager {version}, or another means"
             for name, kind, version in (
-                ("page-payments", "webhook", "0.26"),
+                ("page-payments", "webhook with url_file", "0.26"),
                 ("chat-payments", "teams", "0.28"),
                 ("ticket-payments", "jira", "0.28"),
             )

@@ -25,7 +25,9 @@ SERIOUS: tuple[Tone, ...] = ("bad", "none", "warn", "good")
 NOTES = (
     (
         f"{PSI} A feature is called drifting only when its score is above its threshold, above what chance "
-        "alone exceeds once in a million looks with dependent rows allowed for, and more than the calendar explains."
+        "alone exceeds once in a million looks with dependent rows allowed for, and more than the calendar explains. "
+        "A score above its threshold that is no drift is as last week, or not beyond doubt: chance explains it, or there is "
+        "no last week yet and it is not far."
     ),
     (
         "Scores, shares and alerts are those that the rules recorded in Prometheus at the time: merged over all sidecars, "
