@@ -181,6 +181,19 @@ def test_prometheus_finds_the_sidecar(written):
     assert pods["spec"]["securityContext"]["runAsNonRoot"]
 
 
+def test_other_settings_start_the_sidecar_again(folder, capsys):
+    """They are read at its start alone, and a cluster starts a pod again whose template is another; baselines are watched."""
+
+    def template():
+        return write(folder, capsys)["StatefulSet", "driftline"]["spec"]["template"]
+
+    before = template()
+    baseline(ignore=["member"]).save(folder / "baselines")
+    assert template() == before
+    (folder / "driftline.yaml").write_text(SETTINGS.replace("payments", "payments, retired: true"))
+    assert template() != before
+
+
 @pytest.mark.parametrize("name", ["app.kubernetes.io/name", "release"])
 def test_a_label_breaks_no_selector(folder, capsys, name):
     """Whatever Prometheus selects by is on what it selects, and the monitor still finds the service."""

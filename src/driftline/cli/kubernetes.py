@@ -136,7 +136,11 @@ def _sidecar(
             "replicas": 1,
             "selector": {"matchLabels": NAME},
             "template": {
-                "metadata": {"labels": NAME},
+                # The settings are read at the start alone: with others it is another pod, which is started.
+                "metadata": {
+                    "labels": NAME,
+                    "annotations": {"driftline/settings": hashlib.sha256(path.read_bytes()).hexdigest()},
+                },
                 "spec": {
                     "automountServiceAccountToken": False,
                     "securityContext": {
