@@ -20,6 +20,9 @@ with contextlib.suppress(ImportError):  # the frameworks' environments have none
     settings.register_profile("driftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("driftline")
 
+collect_ignore_glob = ["benchmarks/peer_*.py"]
+"""Scripts that run in the environments of other tools; doctests are looked for in every file."""
+
 
 def needs(item):
     """Return the programs that the marks of a test or function say it starts."""

@@ -69,3 +69,15 @@ def test_the_floors_are_those_that_hold():
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
     assert floors == [set(layer.split(" | ")) for layer in contract["layers"]]
     assert [int(number) for number, _ in drawn if number] == [*range(len(floors), 0, -1)]
+
+
+def test_benchmarks_are_found():
+    """What `make bench`, `make bench-quality` and `make soak` run is found, without an error in one of its scripts."""
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "tests/benchmarks", "tests/load"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert all(
+        f"test_{name}.py" in done.stdout for name in ("costs", "detection", "recorder", "rules", "load")
+    )
