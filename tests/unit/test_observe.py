@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import driftline
+from driftline.instrumentation import problems
 from driftline.instrumentation.recorder import sample
 
 AT = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -50,6 +51,21 @@ def test_a_block_around_its_model(receiver):
     assert receiver.rows("m") == 1
     assert sorted(receiver.values("@prediction")) == [14, 26]
     assert receiver.rows("other") == 1
+
+
+@pytest.mark.parametrize(
+    "features", [{"amount": 5.0}, [{"amount": 5.0}], np.array([[5.0]])], ids=["row", "rows", "array"]
+)
+def test_a_block_that_is_used_again(receiver, caplog, monkeypatch, features):
+    """One block is one call: a second, whose features are gone, would be missing all of them, and says so."""
+    monkeypatch.setattr(problems, "_logged", set())
+    block = driftline.observe("fraud", "1", features, feature_names=["amount"])
+    for answer in (1.0, 2.0):
+        with block as call:
+            call.prediction = [answer]
+    driftline.flush()
+    assert receiver.values("amount")[0] == 5.0
+    assert "features of fraud are not sent: a block is one call; make another one for the next" in caplog.text
 
 
 def test_decorated_coroutines_and_generators(receiver):

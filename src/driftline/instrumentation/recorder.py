@@ -44,6 +44,8 @@ _FAILED = "driftline could not record a call"
 _INTERNAL = SpanKind.INTERNAL  # an enumeration takes a tenth of a microsecond to be asked
 MOST_FORMS = 8  # of which a recorder remembers lanes
 EVERYTHING = Policy()
+_OVER = object()
+"""Stands in the place of the features that a call let go of at its end."""
 _current: ContextVar[Call | None] = ContextVar("driftline_call", default=None)
 
 
@@ -308,7 +310,8 @@ class Call:
                 lane.durations.add(seconds, self.recorder.attributes, self.span)
         except Exception as failure:  # noqa: BLE001 - the same
             problem("record", _FAILED, failure)
-        self.features = self.owner = self._part = self.row = None
+        self.features = _OVER
+        self.owner = self._part = self.row = None
 
     def suspend(self) -> None:
         """Let the caller go on in the midst of the call: what it does is no part of it and not of its time."""
@@ -347,6 +350,8 @@ class Call:
         self.lane = self._part = self._hashes = self._form = self._kept = self._sender = None
         secret: Part | None = None
         try:
+            if self.features is _OVER:
+                raise Unreadable("a block is one call; make another one for the next")  # noqa: TRY301 - said as the others are
             columns = None if owner is None else recorder.columns(owner)
             reads = read_features if recorder.embeddings is None else recorder.embeddings.read
             part = reads(self.features, columns)
