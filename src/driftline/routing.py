@@ -188,7 +188,6 @@ def _routes(alerting: Alerting) -> str:
     return _ROUTES.format(
         elsewhere=", ".join(elsewhere),
         unknown=_matcher("owner", "!~", *owners),
-        nobodys_elsewhere=_to("unowned-ticket", *elsewhere, last=True),
         nobodys_p1=_NOBODYS_P1 if _on_call(alerting) else "",
         quiet="\n".join(_to(quiet(owner), _matcher("owner", "=", owner)) for owner in owners),
         p1="\n".join([*each("page", "chat"), *_everybody(alerting)]),
@@ -235,7 +234,10 @@ route:
     - matchers: [{unknown}]
       receiver: unowned-ticket
       routes:
-{nobodys_elsewhere}
+        - matchers: [{elsewhere}]
+          receiver: unowned-ticket
+          group_wait: 5m
+          repeat_interval: 3d
         - matchers: ['priority="P1"']
           receiver: unowned-page
           repeat_interval: 1h
@@ -298,12 +300,11 @@ def _escaped(value: str) -> str:
     return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", value)
 
 
-def _to(receiver: str, *matchers: str, held: bool = False, last: bool = False) -> str:
-    """Return a route; what fits it may fit the next ones of its level, too, unless it is the *last*."""
+def _to(receiver: str, *matchers: str, held: bool = False) -> str:
+    """Return a route; what fits it may fit the next ones of its level, too."""
     more = ", active_time_intervals: [business-hours]" if held else ""
-    more += "" if last else ", continue: true"
     name = receiver if re.fullmatch(r"[\w-]+", receiver) else json.dumps(receiver, ensure_ascii=False)
-    return f"        - {{matchers: [{', '.join(matchers)}], receiver: {name}{more}}}"
+    return f"        - {{matchers: [{', '.join(matchers)}], receiver: {name}{more}, continue: true}}"
 
 
 def _receiver(name: str, means: Means) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import json
+import re
 import subprocess
 import time
 import urllib.request
@@ -125,6 +126,40 @@ def test_incidents():
     assert route["group_by"] == ["model", "environment"]
     grouped = {r["matchers"][0]: r["group_by"] for r in route["routes"] if "group_by" in r}
     assert grouped == {'priority="P4"': ["owner"]}
+
+
+def timers(route, labels, inherited):
+    """Return (receiver, group_wait, group_interval, repeat_interval) of each route that takes *labels*."""
+    mine = [route.get(key, value) for key, value in zip(TIMERS, inherited, strict=True)]
+    found = []
+    for child in route.get("routes", ()):
+        if all(fits(matcher, labels) for matcher in child["matchers"]):
+            found += timers(child, labels, mine)
+            if not child.get("continue"):
+                break
+    return found or [tuple(mine)]
+
+
+def fits(matcher, labels):
+    label, operator, value = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher).groups()
+    same = re.fullmatch(value if "~" in operator else re.escape(value), labels.get(label, "")) is not None
+    return same == (operator in ("=", "=~"))
+
+
+TIMERS = ("receiver", "group_wait", "group_interval", "repeat_interval")
+
+
+def test_what_nobody_owns_is_told_as_often():
+    """At the times at which an owner would hear of it; but the digest, which is nobody's, comes as a ticket."""
+    route = yaml.safe_load(CONFIG.read_text())["route"]
+    for priority, environment in itertools.product(("P1", "P2", "P3", "P4"), ("prod", "staging")):
+        when = {}
+        for owner in ("payments", "unowned"):
+            labels = {"owner": owner, "environment": environment, "priority": priority, "tier": "1"}
+            if priority == "P4" and environment == "prod" and owner == "payments":
+                labels["priority"] = "P3"
+            when[owner] = {tuple(times) for _, *times in timers(route, labels, [None] * len(TIMERS))}
+        assert when["unowned"] == when["payments"], (priority, environment)
 
 
 # --- every kind of means ------------------------------------------------------------------------
