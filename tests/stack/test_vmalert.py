@@ -164,7 +164,7 @@ class Model:
         self._add("driftline_upstream_max_age_seconds", source, lambda _: 60)
         # recorded a week ago, when the rules ran already
         week = range(-900, -600)
-        self._add("model:driftline_predictions:increase1h", self._of, lambda _: weeks, at=week)
+        self._add("model:driftline_predictions_seen:increase1h", self._of, lambda _: weeks, at=week)
 
     @property
     def _of(self):
