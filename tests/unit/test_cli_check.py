@@ -105,3 +105,16 @@ def test_what_guards_a_port_is_read(folder, capsys, listen, said):
     (folder / "driftline.yaml").write_text(f"environment: prod\nlisten: {listen}\n")
     assert main(["check-config", str(folder / "driftline.yaml")]) == 2
     assert capsys.readouterr().err.startswith(said.format(folder))
+
+
+def test_segments_of_what_is_no_feature(folder, capsys):
+    """An attribute that only rows can tell is named, for it may be misspelt; it is no fault, and one of a feature is none."""
+    (folder / "driftline.yaml").write_text(
+        "environment: prod\nmodels: {fraud: {owner: payments, segments: {plan: [pro], channel: [app]}}}\n"
+    )
+    assert main(["check-config", str(folder / "driftline.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "fraud 1: segments of channel, which is no feature of it: rows have to say theirs as @segment" in said
+    )
+    assert "segments of plan" not in said

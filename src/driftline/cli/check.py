@@ -35,9 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
     for line in odd:
         print(f"  {line}")
     for baseline in baselines.all:
-        if baseline.model in read.models:
-            owner = read.models[baseline.model].owner
-            print(f"  {baseline.model} {baseline.version}: {len(baseline.features)} features, owner {owner}")
+        of = f"{baseline.model} {baseline.version}"
+        if settings := read.models.get(baseline.model):
+            print(f"  {of}: {len(baseline.features)} features, owner {settings.owner}")
+            for name in sorted(settings.segments.keys() - baseline.features.keys()):
+                print(
+                    f"  {of}: segments of {name}, which is no feature of it: rows have to say theirs as @segment"
+                )
     for name, model in read.models.items():
         if model.retired:
             print(f"  {name}: retired, its silence is no news and it is forgotten when no rows come")
