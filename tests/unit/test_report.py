@@ -278,6 +278,15 @@ class Held:
         return []
 
 
+@pytest.mark.parametrize(("hours", "seconds"), [(1, 300), (24 * 7, 3600), (24 * 91, 86_400)])
+def test_what_is_recorded_every_two_minutes_is_there_every_minute(hours, seconds):
+    """Points a minute apart lie closer than what the rules record: they reach as far back as a query does."""
+    asking = Asking(Held(), "prod", "fraud", Period(0.0, hours * 3600.0, f"{hours}h"))
+    asking.while_there("drifting", "moved", "feature")
+    (asked,) = asking.asked()
+    assert asked.expr == f"group by (feature) (present_over_time(moved[{seconds}s]))"
+
+
 def test_bins_of_a_baseline_that_is_gone_are_not_drawn():
     """After a new baseline most values of the day may lie on the old one's bins: what is drawn is the new one's."""
 

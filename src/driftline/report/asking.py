@@ -43,6 +43,11 @@ class Period(NamedTuple):
         """The seconds between two points of a drawing: at most 300 points."""
         return next((step for step in STEPS if self.seconds <= 300 * step), STEPS[-1])
 
+    @property
+    def reach(self) -> int:
+        """How far before a point what was there still counts: a step, and a query's own five minutes at least."""
+        return max(self.step, 300)
+
 
 class Asking:
     """Questions about one model; what was asked is kept until a section takes it."""
@@ -89,7 +94,7 @@ class Asking:
         What lasts for an hour lies between two points of a quarter.
         """
         by = f" by ({', '.join(labels)})" if labels else ""
-        return self.over(about, f"group{by} (present_over_time({series}[{self.period.step}s]))", *labels)
+        return self.over(about, f"group{by} (present_over_time({series}[{self.period.reach}s]))", *labels)
 
     @cached_property
     def known(self) -> float:
@@ -97,7 +102,7 @@ class Asking:
         points = self.while_there(
             "since when Prometheus knows the model", f"{names.MODEL_INFO.name}{{{self.of}}}"
         ).get((), [])
-        before = points[0][0] - self.period.step if points else self.period.start
+        before = points[0][0] - self.period.reach if points else self.period.start
         return max(before, self.period.start)
 
     def asked(self) -> tuple[Query, ...]:

@@ -58,7 +58,7 @@ def alerts_fired(asking: Asking) -> Part:
     text = (
         [
             f"P1 and P2 page somebody, P3 and P4 wait as tickets. What each means and what to do: {RUNBOOKS}.",
-            f"Times are to within {lasting(period.step)}.",
+            f"Times are to within {lasting(period.reach)}.",
         ]
         if kinds
         else ["No alert of this model fired in this period."]
@@ -113,7 +113,7 @@ def versions(asking: Asking) -> Part:
     return Part(
         Section(
             "Versions and baselines",
-            [f"Times are to within {lasting(period.step)}."],
+            [f"Times are to within {lasting(period.reach)}."],
             table,
             (),
             asking.asked(),
