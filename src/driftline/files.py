@@ -61,6 +61,11 @@ def write(path: Path, content: Callable[[BinaryIO], Any]) -> None:
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write *text* in UTF-8, as :func:`write` does."""
+    write(path, lambda file: file.write(text.encode()))
+
+
 def _belongs_as(path: Path, descriptor: int) -> None:
     """Give an open file the owner and the rights of the one at *path*, as far as that is ours to do.
 

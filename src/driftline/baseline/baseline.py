@@ -220,7 +220,7 @@ class Baseline:
             path /= f"{prefix(self.model)}{_quoted(self.version)}{SUFFIX}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.write(path, lambda file: file.write(self.to_json().encode()))
+            files.write_text(path, self.to_json())
         except OSError as error:
             raise BaselineError(f"{path}: cannot be written: {error.strerror}") from error
         return path

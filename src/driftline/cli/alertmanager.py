@@ -94,7 +94,7 @@ def _read(path: Path) -> str:
 def _place(path: Path, text: str) -> None:
     """Write *path* whole or not at all: half of a configuration would pass for one changed by hand, and stay."""
     # Through a link to where it is kept; pathlib raises what is no OSError where it leads round in a circle.
-    files.write(Path(os.path.realpath(path)), lambda file: file.write(text.encode()))
+    files.write_text(Path(os.path.realpath(path)), text)
 
 
 def _is_as_written(text: str) -> bool:

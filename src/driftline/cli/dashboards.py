@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driftline import files
 from driftline.dashboards import DASHBOARDS
 from driftline.dashboards.dashboard import rendered
 from driftline.dashboards.push import push
@@ -48,7 +49,7 @@ def _write(folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for uid, dashboard in DASHBOARDS.items():
             path = folder / f"{uid}.json"
-            path.write_text(rendered(dashboard))
+            files.write_text(path, rendered(dashboard))  # a Grafana may be watching the folder
             print(path)
     except OSError as error:
         raise DriftlineError(

@@ -157,7 +157,7 @@ class StateFolder:
                 failed = error
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            files.write(self.path / MODELS_FILE, lambda file: file.write(json.dumps(document).encode()))
+            files.write_text(self.path / MODELS_FILE, json.dumps(document))
             if failed is None:
                 self._remove_all_but(tracks.keys())
         except OSError as error:
