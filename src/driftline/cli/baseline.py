@@ -141,7 +141,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "--score",
         action="append",
         metavar="COLUMN",
-        help="the score it gave them; of several classes CLASS=COLUMN, may be repeated",
+        help="the score it gave them, of two classes that of the second; of several CLASS=COLUMN, may be repeated",
     )
 
 
