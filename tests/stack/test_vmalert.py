@@ -108,7 +108,7 @@ def test_expressions(tmp_path):
     assert len(found) == 1
 
 
-PSI_SERIES = "version_feature:driftline_feature_psi:training1h"
+PSI_SERIES = "version_feature:driftline_feature_psi_slow:training1h"
 # 60 and 80 of a hundred at two sidecars, half and half in training: pooled 8,400 and 3,600 of 12,000
 SHARE = (8400 + 10 * 0.5) / (12_000 + 10)
 PSI = (SHARE - 0.5) * math.log(SHARE / 0.5) + (0.5 - SHARE) * math.log((1 - SHARE) / 0.5)
