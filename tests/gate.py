@@ -125,12 +125,12 @@ def weekly_phi(hours):
     return np.maximum(median / (degrees * (1 - 2 / (9 * degrees)) ** 3), 1)
 
 
-def looks_of_hours(hours, ratio=RATIO, weeks=1):
-    """Return what the rules record of the last three hours against the same three some *weeks* ago."""
+def looks_of_hours(hours, ratio=RATIO, ago=WEEK):
+    """Return what the rules record of the last three hours against the three that ended *ago* hours before."""
     now = ended(hours, 3)
     rows, share = now.sum(0), smoothed(now, ratio)
-    then, rows_then = np.roll(share, weeks * WEEK, axis=-1), np.roll(rows, weeks * WEEK, axis=-1)
-    then[..., : weeks * WEEK], rows_then[..., : weeks * WEEK] = ratio, 0
+    then, rows_then = np.roll(share, ago, axis=-1), np.roll(rows, ago, axis=-1)
+    then[..., :ago], rows_then[..., :ago] = ratio, 0
     weekly = weekly_phi(hours)
     with np.errstate(divide="ignore", invalid="ignore"):
         widened = np.where(np.isnan(weekly), phi(hours, DAY), weekly)
@@ -146,10 +146,13 @@ def looks_of_hours(hours, ratio=RATIO, weeks=1):
 
 def leaps(hours, ratio=RATIO):
     """Return for every feature and hour whether ModelFeatureShift's expression holds."""
-    week, earlier = looks_of_hours(hours, ratio), looks_of_hours(hours, ratio, 2)
+    week = looks_of_hours(hours, ratio)
     beyond = np.minimum(week["psi"], week["pearson"]) > week["chance"]
-    changed = (earlier["psi"] > earlier["chance"]) & (earlier["psi"] > THRESHOLD)
-    unmoved = (earlier["rows_then"] >= MIN_ROWS) & ~changed
+    unmoved = np.zeros_like(beyond)
+    for ago in (2 * WEEK, WEEK - 1, WEEK + 1):
+        past = looks_of_hours(hours, ratio, ago)
+        changed = (past["psi"] > past["chance"]) & (past["psi"] > THRESHOLD)
+        unmoved |= (past["rows_then"] >= MIN_ROWS) & ~changed
     enough = np.minimum(week["rows"], week["rows_then"]) >= week["enough"]
     return enough & (week["psi"] > ALONE) & beyond & ~unmoved
 

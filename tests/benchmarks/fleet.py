@@ -49,11 +49,11 @@ RECORDED = {
     "model_feature:driftline_feature_pearson_slow:lastweek1h": (9, [(WEEK + 4 * HOUR, HOUR, HALF)]),
     "model_feature:driftline_feature_values:increase3h": (
         108_000,
-        [(weeks * WEEK + HOUR, weeks * WEEK - LASTS, ROUND) for weeks in (2, 1)],
+        [(weeks * WEEK + 2 * HOUR, weeks * WEEK - LASTS - HOUR, ROUND) for weeks in (2, 1)],
     ),
     "model_feature_bin:driftline_feature_share:3h": (
         0.1,
-        [(weeks * WEEK + HOUR, weeks * WEEK - LASTS, ROUND) for weeks in (2, 1)],
+        [(weeks * WEEK + 2 * HOUR, weeks * WEEK - LASTS - HOUR, ROUND) for weeks in (2, 1)],
     ),
 }
 """What was recorded more than an hour ago and is read still: about what value, and [(from, to, every)] seconds ago."""
