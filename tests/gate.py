@@ -152,7 +152,7 @@ def leaps(hours, ratio=RATIO):
     for ago in (2 * WEEK, WEEK - 1, WEEK + 1):
         past = looks_of_hours(hours, ratio, ago)
         changed = (past["psi"] > past["chance"]) & (past["psi"] > THRESHOLD)
-        unmoved |= (past["rows_then"] >= MIN_ROWS) & ~changed
+        unmoved |= (past["rows_then"] >= past["enough"]) & ~changed
     enough = np.minimum(week["rows"], week["rows_then"]) >= week["enough"]
     return enough & (week["psi"] > ALONE) & beyond & ~unmoved
 
