@@ -125,15 +125,22 @@ def weekly_phi(hours):
     return np.maximum(median / (degrees * (1 - 2 / (9 * degrees)) ** 3), 1)
 
 
-def looks_of_hours(hours, ratio=RATIO, ago=WEEK):
-    """Return what the rules record of the last three hours against the three that ended *ago* hours before."""
+def sudden_phi(hours):
+    """Return the phi of the last three hours: that of pairs of weeks, or of the day where there are too few pairs."""
+    weekly = weekly_phi(hours)
+    return np.where(np.isnan(weekly), phi(hours, DAY), weekly)
+
+
+def looks_of_hours(hours, widened, ratio=RATIO, ago=WEEK):
+    """Return what the rules record of the last three hours against the three that ended *ago* hours before.
+
+    *widened* is their phi, as :func:`sudden_phi` returns it.
+    """
     now = ended(hours, 3)
     rows, share = now.sum(0), smoothed(now, ratio)
     then, rows_then = np.roll(share, ago, axis=-1), np.roll(rows, ago, axis=-1)
     then[..., :ago], rows_then[..., :ago] = ratio, 0
-    weekly = weekly_phi(hours)
     with np.errstate(divide="ignore", invalid="ignore"):
-        widened = np.where(np.isnan(weekly), phi(hours, DAY), weekly)
         return {
             "rows": rows,
             "rows_then": rows_then,
@@ -146,11 +153,12 @@ def looks_of_hours(hours, ratio=RATIO, ago=WEEK):
 
 def leaps(hours, ratio=RATIO):
     """Return for every feature and hour whether ModelFeatureShift's expression holds."""
-    week = looks_of_hours(hours, ratio)
+    widened = sudden_phi(hours)
+    week = looks_of_hours(hours, widened, ratio)
     beyond = np.minimum(week["psi"], week["pearson"]) > week["chance"]
     unmoved = np.zeros_like(beyond)
     for ago in (2 * WEEK, WEEK - 1, WEEK + 1):
-        past = looks_of_hours(hours, ratio, ago)
+        past = looks_of_hours(hours, widened, ratio, ago)
         changed = (past["psi"] > past["chance"]) & (past["psi"] > THRESHOLD)
         unmoved |= (past["rows_then"] >= past["enough"]) & ~changed
     enough = np.minimum(week["rows"], week["rows_then"]) >= week["enough"]

@@ -29,7 +29,7 @@ from stack.processes import Child, Children, eventually, free_ports
 
 RULES = Path(os.environ.get("RULES") or Path(__file__).parents[2] / "alert-rules")
 FLEETS = (3, 20)
-FILLING, ALONE, WARMING, MEASURED, ROUNDS, SETTLING = 20 * 60, 3 * 60, 8 * 60, 10 * 60, 4 * 60, 30
+FILLING, ALONE, WARMING, MEASURED, ROUNDS, SETTLING = 20 * 60, 150, 9 * 60, 10 * 60, 3 * 60, 30
 EVERY = {
     group["name"]: parse_duration(group["interval"])
     for file in [*RULES.glob("recording/*.yml"), *RULES.glob("alerting/*.yml")]
@@ -164,7 +164,7 @@ def test_a_minute(tmp_path, capsys):
     text.unlink()
     slow = sorted((name for name in EVERY if EVERY[name] > 300), key=EVERY.get)
     intervals = {
-        "warming": {name: min(every, 180) for name, every in EVERY.items()},  # some read what others recorded
+        "warming": {name: min(every, 120) for name, every in EVERY.items()},  # some read what others recorded
         "quick": {name: every for name, every in EVERY.items() if name not in slow},
         **{name: {name: 60} for name in slow},
     }

@@ -30,6 +30,7 @@ from gate import (
     phi,
     psi,
     smoothed,
+    sudden_phi,
     traffic,
     weekly_phi,
 )
@@ -96,7 +97,9 @@ def test_rules_are_the_simulation(tmp_path):
     }
     sudden = {
         name: values[0, -1]
-        for name, values in looks_of_hours(counts.T[:, None], ratio[:, None, None]).items()
+        for name, values in looks_of_hours(
+            counts.T[:, None], sudden_phi(counts.T[:, None]), ratio[:, None, None]
+        ).items()
     }
 
     feature = 'environment="prod", model="m", version="1", feature="f", binning="a"'
