@@ -49,7 +49,7 @@ RECORDED = {
     "model_feature:driftline_feature_pearson_slow:lastweek1h": (9, [(WEEK + 4 * HOUR, HOUR, HALF)]),
     "model_feature:driftline_feature_values:increase3h": (
         108_000,
-        [(weeks * WEEK + 2 * HOUR, weeks * WEEK - LASTS - HOUR, ROUND) for weeks in (2, 1)],
+        [(weeks * WEEK + 2 * HOUR, weeks * WEEK - LASTS - HOUR, 120) for weeks in (2, 1)],
     ),
     "model_feature_bin:driftline_feature_share:3h": (
         0.1,
