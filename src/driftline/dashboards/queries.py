@@ -24,6 +24,16 @@ MOST = 20
 _SAME = "on (environment, model, version, feature) group_left ()"
 
 
+def of_hour(series: str) -> str:
+    """Return *series*, recorded of each bin every ten minutes: not there at every moment, and one round may be missed."""
+    return f"last_over_time({series}[25m])"
+
+
+def of_day(series: str, ago: str = "") -> str:
+    """Return *series*, recorded of each bin every half hour, likewise: as it is, or was so long *ago*."""
+    return f"last_over_time({series}[75m]{' offset ' if ago else ''}{ago})"
+
+
 def psi(window: str, model: str = ONE, more: str = VERSIONS) -> str:
     """Return the selector of the recorded PSI against training over *window*: 1h, 24h or 7d."""
     return f"version_feature:driftline_feature_psi:training{window}{{{model}{more}}}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from driftline.dashboards.panel import ranged, timeseries
-from driftline.dashboards.queries import FLEET, furthest
+from driftline.dashboards.queries import FLEET, furthest, of_hour
 
-# what is recorded every ten minutes is not there at every moment, and one round may be missed
-_ANSWERS = f'last_over_time(version_feature_bin:driftline_feature_values:increase1h{{{FLEET}, feature="@prediction"}}[25m])'
+_ANSWERS = of_hour(
+    f'version_feature_bin:driftline_feature_values:increase1h{{{FLEET}, feature="@prediction"}}'
+)
 
 PANEL = timeseries(
     "Answers",

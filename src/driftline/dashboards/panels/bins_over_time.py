@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from driftline.dashboards.panel import ranged, timeseries
-from driftline.dashboards.queries import FEATURE, ONE
+from driftline.dashboards.queries import FEATURE, ONE, of_hour
 
-# what is recorded every ten minutes is not there at every moment, and one round may be missed
-_VALUES = f"last_over_time(version_feature_bin:driftline_feature_values:increase1h{{{ONE}{FEATURE}}}[25m])"
+_VALUES = of_hour(f"version_feature_bin:driftline_feature_values:increase1h{{{ONE}{FEATURE}}}")
 
 PANEL = timeseries(
     "Bins of $feature over time",

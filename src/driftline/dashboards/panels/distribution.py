@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from driftline.dashboards.panel import bars, rows
-from driftline.dashboards.queries import FEATURE, ONE
+from driftline.dashboards.queries import FEATURE, ONE, of_day, of_hour
 
 _OF = f"{{{ONE}{FEATURE}}}"
-# what is recorded every ten minutes or more is not there at every moment, and one round may be missed
-_EXPECTED = f"last_over_time(version_feature_bin:driftline_feature_baseline_ratio:avg{_OF}[25m])"
-_OBSERVED = f"last_over_time(version_feature_bin:driftline_feature_share:24h{_OF}[75m])"
-_LAST_WEEK = f'last_over_time(model_feature_bin:driftline_feature_share:24h{{{ONE}, feature="$feature"}}[75m] offset 1w)'
+_EXPECTED = of_hour(f"version_feature_bin:driftline_feature_baseline_ratio:avg{_OF}")
+_OBSERVED = of_day(f"version_feature_bin:driftline_feature_share:24h{_OF}")
+_LAST_WEEK = of_day(f'model_feature_bin:driftline_feature_share:24h{{{ONE}, feature="$feature"}}', "1w")
 _VALUES = f"version_feature:driftline_feature_values:increase24h{_OF}"
 
 
