@@ -220,6 +220,22 @@ def test_show(command, tmp_path):
     assert lines[-1].startswith("skipped customer_id: looks like ids")
 
 
+def test_show_a_folder(command, tmp_path):
+    """Each of its baselines; what cannot be read, and where there is none, below."""
+    for version in "12":
+        Baseline.build({"c": ["a", "b"] * 30}, model="m", version=version).save(tmp_path / "b")
+    (tmp_path / "b/broken.json").write_text("{")
+    (tmp_path / "empty").mkdir()
+    code, out, err = command("show", "b", "empty", "none.json")
+    assert code == 2
+    assert [line for line in out.splitlines() if line.startswith("m ")] == [
+        "m 1, task unknown, 60 rows",
+        "m 2, task unknown, 60 rows",
+    ]
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["empty", "none.json", "b/broken.json"]
+    assert "no baseline in this folder" in err
+
+
 def test_show_obeys_no_category(command, tmp_path):
     """What a stranger typed moves no cursor and breaks no line."""
     Baseline.build({"c": ["\x1b[2J\nfraud"] * 30 + ["b"] * 40}, model="m").save(tmp_path)

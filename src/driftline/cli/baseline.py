@@ -90,8 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="listen where others reach it without TLS or a token, for the network is the guard",
     )
     _add_choices(captured)
-    actions.add_parser("show", help="print what a baseline holds").add_argument(
-        "file", type=Path, metavar="FILE"
+    actions.add_parser("show", help="print what baselines hold").add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="a baseline, or a folder of them"
     )
     check = actions.add_parser("check", help="say whether baselines are sound, and what is odd about them")
     check.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a baseline, or a folder of them")
@@ -186,9 +186,10 @@ def _part(arguments: argparse.Namespace) -> int:
 
 
 def _merge(arguments: argparse.Namespace) -> int:
-    return _save(
-        Baseline.merge([Baseline.load(path) for path in _in_folders(arguments.files)]), arguments.output
-    )
+    baselines, faults = _read(arguments.files)
+    if faults:
+        raise BaselineError(faults)
+    return _save(Baseline.merge(baselines), arguments.output)
 
 
 def _capture(arguments: argparse.Namespace) -> int:
@@ -258,7 +259,17 @@ def _said() -> Iterator[None]:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    baseline = Baseline.load(arguments.file)
+    baselines, faults = _read(arguments.files)
+    for place, baseline in enumerate(baselines):
+        if place:
+            print()
+        _show_one(baseline)
+    if faults:
+        raise BaselineError(faults)
+    return 0
+
+
+def _show_one(baseline: Baseline) -> None:
     print(f"{baseline.model} {baseline.version}, {baseline.task or 'task unknown'}, {baseline.rows} rows")
     print(f"built {baseline.created}, id {baseline.id[:12]}\n")
     rows: list[tuple[str, ...]] = [
@@ -272,7 +283,6 @@ def _show(arguments: argparse.Namespace) -> int:
         print(_printable(f"{name}: vectors of {embedding.dimensions} dimensions, measured from their mean"))
     for name, reason in baseline.skipped.items():
         print(_printable(f"skipped {name}: {reason}"))
-    return 0
 
 
 def _printable(line: str) -> str:
@@ -298,13 +308,12 @@ def _row(feature: FeatureBaseline) -> tuple[str, ...]:
 def _check(arguments: argparse.Namespace) -> int:
     if arguments.against is None and (arguments.time or arguments.window_rows):
         raise BaselineError("--time and --window-rows say how recent rows are cut; give them: --against DATA")
-    code = 0
+    paths, faults = _in_folders(arguments.files)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    code = 2 if faults else 0
     sound: dict[tuple[str, str], Path] = {}
-    for path in arguments.files:
-        if not path.exists():
-            print(f"{path}: there is no such file", file=sys.stderr)
-            code = 2
-    for path in _in_folders([path for path in arguments.files if path.exists()]):
+    for path in paths:
         try:
             baseline = Baseline.load(path)
         except BaselineError as error:
@@ -328,5 +337,22 @@ def _check(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _in_folders(paths: Sequence[Path]) -> list[Path]:
-    return [file for path in paths for file in folder.files(path)]
+def _read(paths: Sequence[Path]) -> tuple[list[Baseline], list[str]]:
+    """Return the baselines at *paths*, and what is wrong where there is none."""
+    files, faults = _in_folders(paths)
+    found, unsound = folder.read(files)
+    return [baseline for _, baseline in found], faults + unsound
+
+
+def _in_folders(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return the baselines' files at *paths*, and where there is none."""
+    found: list[Path] = []
+    faults = []
+    for path in paths:
+        if not path.exists():
+            faults.append(f"{path}: there is no such file")
+        elif files := folder.files(path):
+            found += files
+        else:
+            faults.append(f"{path}: no baseline in this folder")
+    return found, faults
