@@ -31,8 +31,11 @@ _HEAD = """\
 # How fast each model burns the error budget of each objective; 1 uses it up in exactly 30 days. The long
 # windows are added up from what is recorded every five minutes, after the sidecars are merged: three
 # days of raw samples are 17,280 a series. `offset 1s`: as in drift.yml, for the stroke of five minutes.
+groups:
+  - name: driftline.slo
+    interval: 1m
+    rules:
 """
-_SCHEMA = "model:driftline_slo_schema{}:increase5m"
 
 
 def rules(slos: dict[str, Any] | None) -> str:
@@ -60,29 +63,11 @@ def rules(slos: dict[str, Any] | None) -> str:
             f"{bad}\n/ (sum_over_time(model:driftline_slo_events:increase5m[{window}:5m] offset 1s) > 0)\n"
             "/ model:driftline_slo_budget:ratio"
         )
-    schema = """\
-  # Added up from every bin of every sidecar, so dearer than all the rest: every five minutes, which is how often the
-  # long windows look. One missed round is bridged.
-"""
-    groups = schema + _group("slo.schema", "5m", _values()) if "schema" in slos else ""
-    return _HEAD + "groups:\n" + groups + _group("slo", "1m", records)
-
-
-def _group(name: str, interval: str, records: dict[str, str]) -> str:
-    lines = [f"  - name: driftline.{name}", f"    interval: {interval}", "    rules:"]
+    lines = []
     for record, expression in records.items():
         lines += [f"      - record: {record}", "        expr: |"]
         lines += [f"          {line}" for line in expression.splitlines()]
-    return "\n".join(lines) + "\n"
-
-
-def _values() -> dict[str, str]:
-    """Return what is recorded of the values that came, and of those of a wrong type."""
-    total, bad = (_SCHEMA.format(part) for part in ("", "_bad"))
-    return {
-        bad: f'{_MODEL} (increase(driftline_feature_faults_total{{fault="wrong_type"}}[5m]))',
-        total: f"{_MODEL} (increase(driftline_feature_values_total[5m]))\n+ {bad}",
-    }
+    return _HEAD + "\n".join(lines) + "\n"
 
 
 def _events(name: str, slo: dict[str, Any]) -> tuple[str, str, str]:
@@ -104,7 +89,8 @@ def _events(name: str, slo: dict[str, Any]) -> tuple[str, str, str]:
         total = f"{_MODEL} (increase({duration}_count[5m]))"
         bad = f'{total}\n- {_MODEL} (increase({duration}_bucket{{le="{float(seconds)!r}"}}[5m]))'
     else:
-        total, bad = (f"last_over_time({_SCHEMA.format(part)}[10m])" for part in ("", "_bad"))
+        total = f"{_MODEL} (increase(driftline_checked_values_total[5m]))"
+        bad = f"{_MODEL} (increase(driftline_wrong_type_values_total[5m]))"
     return _labelled(total, name), _labelled(bad, name), _labelled(_budget(name, slo), name)
 
 

@@ -195,6 +195,13 @@ BASELINE_CREATED = Series(
     "driftline_model_baseline_created_timestamp_seconds", "gauge", MODEL,
     "When the baseline that rows are now compared with was built; absent while the model is learning.",
 )  # fmt: skip
+CHECKED_VALUES = Series(
+    "driftline_checked_values_total", "counter", MODEL,
+    "Values of all features and outputs that a baseline knows; those that are missing are not in it.",
+)  # fmt: skip
+WRONG_TYPE_VALUES = Series(
+    "driftline_wrong_type_values_total", "counter", MODEL, "Checked values of the wrong type, over all features.",
+)  # fmt: skip
 UNDECLARED_COLUMNS = Series(
     "driftline_undeclared_values_total", "counter", MODEL,
     "Values of columns that the baseline does not know; they are never named.",
@@ -236,7 +243,7 @@ SEGMENT_ERRORS = Series(
 MERGED_SERIES = (
     FEATURE_VALUES, FEATURE_FAULTS, BASELINE_RATIO, BASELINE_VALUES, BASELINE_FAULT_RATIO,
     BASELINE_SCORE_EXPLAINED, OVERDISPERSION, DRIFT_THRESHOLD, PREDICTIONS, PREDICTION_ERRORS, PREDICTION_DURATION, CONFIDENCE, LAST_PREDICTION, SILENCE_THRESHOLD, MODEL_RETIRED,
-    MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, BASELINE_CREATED, UNDECLARED_COLUMNS, SCHEMA_CHANGED,
+    MIN_ROWS, MODEL_INFO, MODEL_VERSION_INFO, BASELINE_CREATED, CHECKED_VALUES, WRONG_TYPE_VALUES, UNDECLARED_COLUMNS, SCHEMA_CHANGED,
     SCORED_VALUES, SCORE_SUM, SCORE_SQUARES, SEGMENT_VALUES, SEGMENT_FAULTS, SEGMENT_PREDICTIONS, SEGMENT_ERRORS,
 )  # fmt: skip
 """What Prometheus merges over sidecars, and what an alert may read."""

@@ -112,6 +112,8 @@ class Sidecar:
             of = f'environment="prod",model="m{model}",version="1"'
             counters[f"driftline_predictions_total{{{of}}} "] = share
             counters[f"driftline_prediction_duration_seconds_count{{{of}}} "] = share
+            counters[f"driftline_checked_values_total{{{of}}} "] = share * FEATURES
+            counters[f"driftline_wrong_type_values_total{{{of}}} "] = share * FEATURES / 1000
             for position, le in enumerate(BOUNDS, 1):
                 bucket = f'driftline_prediction_duration_seconds_bucket{{{of},le="{le}"}} '
                 counters[bucket] = share * position / len(BOUNDS)

@@ -104,7 +104,7 @@ def test_as_a_module(tmp_path):
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr == "none.json: cannot be read: No such file or directory\n"
+    assert done.stderr == "none.json: there is no such file\n"
 
 
 def test_a_reader_that_has_enough():

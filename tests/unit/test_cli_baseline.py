@@ -308,7 +308,7 @@ def test_parts_of_other_bins_are_refused(command, tmp_path):
     ) in err.splitlines()
     build(command, train(tmp_path), "--ignore", "amount", "--output", "c.json", version="2")
     code, _, err = command("merge", "a.json", "c.json", "none.json", "--output", "whole.json")
-    assert (code, err) == (2, "none.json: cannot be read: No such file or directory\n")
+    assert (code, err) == (2, "none.json: there is no such file\n")
     code, _, err = command("merge", "a.json", "c.json", "--output", "whole.json")
     assert err.splitlines() == [
         "part 2: its version is '2', that of the first '1'",

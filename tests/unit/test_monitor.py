@@ -223,6 +223,36 @@ def test_an_ignored_feature_has_no_series(built):
     assert watched.values("driftline_undeclared_values_total") == {(): 0}
 
 
+CHECKED, WRONG_TYPE = "driftline_checked_values_total", "driftline_wrong_type_values_total"
+
+
+def test_values_are_checked_once_over_all_features(built):
+    """All that are not missing, unknown categories too; the promise about types needs no series of a bin."""
+    watched = Watched(built)
+    broken = columns(100)
+    broken["amount"] = np.r_[np.full(7, np.inf), np.full(20, np.nan), np.zeros(73)]
+    broken["plan"] = Coded(np.zeros(100, np.int8), ("nobody has this",))
+    watched.monitor.observe(Batch(model="fraud", version="1", rows=100, columns=broken))
+    assert watched.values(CHECKED) == {(): 4 * 100 - 20}
+    assert watched.values(WRONG_TYPE) == {(): 7}
+    found = watched.scrape()
+    in_bins, faults = (sum(select(found, name).values()) for name in (COUNTED, FAULTS))
+    out_of_range = sum(select(found, FAULTS, fault="out_of_range").values())
+    assert in_bins + faults - out_of_range - 20 == 4 * 100 - 20
+
+
+def test_what_was_checked_never_falls(built):
+    """Not when bins begin anew with another baseline, nor while there is none, nor when the old one comes back."""
+    watched = Watched(built)
+    retrained = baseline(rows=6000, seed=9)
+    seen = []
+    for known in ([built], [retrained], [], [built], [built, baseline("2")]):
+        watched.monitor.reload(Baselines([(Path(b.id), b) for b in known]))
+        watched.monitor.observe(batch(50, extra={"amount": np.full(50, np.inf)}))
+        seen.append((watched.values(CHECKED, version="1")[()], watched.values(WRONG_TYPE, version="1")[()]))
+    assert seen == [(200, 50), (400, 100), (400, 100), (600, 150), (800, 200)]
+
+
 def test_the_batchs_baseline_comes_first_then_version_then_any():
     """baseline.id, (model, version), `*`, the newest fallback: in this order."""
     one, two, star = baseline("1"), baseline("2"), baseline("*")

@@ -79,6 +79,7 @@ class _View:
     errors: Mapping[str, int]
     durations: _Buckets
     confidences: _Buckets | None
+    checked: NDArray[np.int64]
     undeclared_values: int
     dropped: Mapping[str, int]
     sender_dropped: int
@@ -175,6 +176,7 @@ class Exposition:
             None
             if model.confidences is None
             else _Buckets.of(model.confidences, shown=self._seen(*key, "confidence")),
+            model.checked * seen,
             model.undeclared_values * seen,
             {r: model.dropped[r] * seen for r in names.DROPPED_REASONS if r != names.MODEL_LIMIT},
             model.sender_dropped * seen,
@@ -400,6 +402,8 @@ class Exposition:
             names.BASELINE_CREATED,
             lambda v: _seconds(v.tracks[-1].track.baseline.created) if v.tracks else None,
         )
+        yield each(names.CHECKED_VALUES, lambda v: int(v.checked[0]))
+        yield each(names.WRONG_TYPE_VALUES, lambda v: int(v.checked[1]))
         yield each(names.UNDECLARED_COLUMNS, lambda v: v.undeclared_values)
         yield (
             names.SCHEMA_CHANGED,

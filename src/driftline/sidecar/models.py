@@ -140,6 +140,14 @@ class Track:
             for number in (*there.numbers(), there.number):
                 window.put(number, carry(there.pane_at(number)))
 
+    @property
+    def checked(self) -> NDArray[np.int64]:
+        """Shape (2,): the values that were not missing, and those of the wrong type, since the start."""
+        unseen, wrong = (
+            self.totals.faults[:, names.FAULTS.index(f)].sum() for f in (names.UNSEEN, names.WRONG_TYPE)
+        )
+        return np.array([self.totals.values.sum() + unseen + wrong, wrong])
+
     def pieces_within(self, now: float) -> dict[str, NDArray[np.uint32]]:
         """Return pieces of the rows of each window that was watched for its whole length."""
         return {
@@ -181,6 +189,7 @@ class ModelVersion:
     errors: dict[str, int] = field(default_factory=dict)
     durations: Distribution = field(default_factory=lambda: Distribution(names.DURATION_BOUNDS))
     confidences: Distribution | None = None
+    checked_before: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2, np.int64))
     undeclared_values: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     sender_dropped: int = 0
@@ -202,6 +211,11 @@ class ModelVersion:
     def awaited(self) -> bool:
         """Whether its silence is news: somebody declared it, and nobody retired it."""
         return self.declared and not self.settings.retired
+
+    @property
+    def checked(self) -> NDArray[np.int64]:
+        """As :attr:`Track.checked`, of all tracks that ever were: it never falls."""
+        return sum((track.checked for track in self.tracks.values()), self.checked_before)
 
     def add(self, rows: Rows, admission: Admission, sure: NDArray[np.floating[Any]]) -> None:
         """Count calls: those of *rows*, how *sure* their answers were, and what the sender says of others."""

@@ -367,6 +367,7 @@ class Monitor:
         wanted = self._baselines.find(model.name, model.version)
         if before and [wanted.id if wanted else ""] == list(before):
             return
+        model.checked_before = model.checked
         model.tracks = {}
         last = next(reversed(before.values()), model.laid_aside)
         model.laid_aside = None
