@@ -28,12 +28,12 @@ rule {
 rule {
   match {
     kind = "recording"
-    name = "[a-z_]+:driftline_(segment_)?feature_(psi|psi_slow|pearson_slow|chance|faults_chance):.+"
+    name = "[a-z_]+:driftline_(segment_)?feature_(psi|psi_slow|pearson|pearson_slow|chance|faults_chance):.+"
   }
   disable = ["promql/nan"]
 }
 
-# Days move on the hour: their bins are recorded every quarter of an hour or every hour, and read by last_over_time.
+# Days move on the hour: their bins are recorded every half hour or every hour, and read by last_over_time.
 rule {
   match {
     kind = "recording"

@@ -186,7 +186,7 @@ def test_a_minute(tmp_path, capsys):
         scraping = spent(running, NO_RULES, ALONE)
         spent(running, tmp_path / "warming", WARMING)
         for one in running:
-            assert one.number("count(model_feature:driftline_feature_chance:lastweek3h)") == MODELS * FEATURES
+            assert one.number("count(model_feature:driftline_feature_chance_slow:lastweek3h)") == MODELS * FEATURES
             assert one.number("count(version_feature:driftline_feature_psi:training7d)") == MODELS * FEATURES
         took = [{"all others": each} for each in of_rules(running, tmp_path / "quick", MEASURED, scraping)]
         for name in slow:

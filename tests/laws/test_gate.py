@@ -95,11 +95,10 @@ def test_rules_are_the_simulation(tmp_path):
         name: values[0, -1]
         for name, values in looks(counts.T[:, None], 1.5, 1.25, ratio[:, None, None], 900).items()
     }
+    phi = np.roll(sudden_phi(counts.T[:, None]), 1, axis=-1)  # of the round of days before this hour
     sudden = {
         name: values[0, -1]
-        for name, values in looks_of_hours(
-            counts.T[:, None], sudden_phi(counts.T[:, None]), ratio[:, None, None]
-        ).items()
+        for name, values in looks_of_hours(counts.T[:, None], phi, ratio[:, None, None]).items()
     }
 
     feature = 'environment="prod", model="m", version="1", feature="f", binning="a"'
@@ -132,7 +131,7 @@ def test_rules_are_the_simulation(tmp_path):
         (f"{of_version}_chance:training7d", feature, look["chance7d"], day),
         (f"{of_model}_overdispersion:lastweek", labels, weekly_phi(counts.T[:, None])[0, -1], f"{hours}h"),
         (f"{of_model}_psi:lastweek3h", labels, sudden["psi"], f"{hours}h"),
-        (f"{of_model}_chance:lastweek3h", labels, sudden["chance"], f"{hours}h"),
+        (f"{of_model}_chance_slow:lastweek3h", labels, sudden["chance"], f"{hours}h"),
     ]
     test = {
         "rule_files": [str(RULES / "recording" / name) for name in ("models.yml", "drift.yml")],
