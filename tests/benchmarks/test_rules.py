@@ -186,8 +186,11 @@ def test_a_minute(tmp_path, capsys):
         scraping = spent(running, NO_RULES, ALONE)
         spent(running, tmp_path / "warming", WARMING)
         for one in running:
-            assert one.number("count(model_feature:driftline_feature_chance_slow:lastweek3h)") == MODELS * FEATURES
-            assert one.number("count(version_feature:driftline_feature_psi:training7d)") == MODELS * FEATURES
+            for judged in (
+                "model_feature:driftline_feature_psi_significant_slow:lastweek3h",
+                "version_feature:driftline_feature_psi_significant_slow:training7d",
+            ):
+                assert one.number(f"count(last_over_time({judged}[12m]))") == MODELS * FEATURES, judged
         took = [{"all others": each} for each in of_rules(running, tmp_path / "quick", MEASURED, scraping)]
         for name in slow:
             rounds = of_rules(running, tmp_path / name, ROUNDS, scraping)

@@ -148,6 +148,18 @@ def test_a_missed_round_is_bridged():
     assert slow > 20, "no rule reads what is slow?"
 
 
+def test_what_has_ended_is_not_kept_in_sight():
+    """What is judged by a slow group is 0 where it is not so: absent, a quick group would find the last round's for two more."""
+    judged = {name: rule for name, rule in RECORDED.items() if "_significant_slow:" in name}
+    assert len(judged) == 4
+    for name, rule in judged.items():
+        compared = re.findall(r"[<>]=?(?: bool)?", rule["expr"])
+        assert compared, name
+        assert all(each.endswith(" bool") for each in compared), name
+        quick = RECORDED[name.replace("_slow", "")]["expr"]
+        assert re.fullmatch(rf"last_over_time\({name}\[\w+\]\) > 0", quick.strip()), quick
+
+
 def test_what_is_slow_is_seen():
     """A panel or a runbook reads what is recorded less often than an instant query looks back over two rounds, too."""
     texts = [*(RULES / "runbooks").glob("*.md"), *(ROOT / "dashboards").glob("*.json")]
