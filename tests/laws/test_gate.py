@@ -131,7 +131,7 @@ def test_rules_are_the_simulation(tmp_path):
         (f"{of_version}_chance:training7d", feature, look["chance7d"], day),
         (f"{of_model}_overdispersion:lastweek", labels, weekly_phi(counts.T[:, None])[0, -1], f"{hours}h"),
         (f"{of_model}_psi:lastweek3h", labels, sudden["psi"], f"{hours}h"),
-        (f"{of_model}_chance_slow:lastweek3h", labels, sudden["chance"], f"{hours}h"),
+        (f"{of_model}_chance:lastweek3h", labels, sudden["chance"], f"{hours}h"),
     ]
     test = {
         "rule_files": [str(RULES / "recording" / name) for name in ("models.yml", "drift.yml")],

@@ -226,14 +226,20 @@ def test_show_a_folder(command, tmp_path):
         Baseline.build({"c": ["a", "b"] * 30}, model="m", version=version).save(tmp_path / "b")
     (tmp_path / "b/broken.json").write_text("{")
     (tmp_path / "empty").mkdir()
-    code, out, err = command("show", "b", "empty", "none.json")
+    code, out, err = command("show", "b", "empty", "none.json", "n" * 300)
     assert code == 2
     assert [line for line in out.splitlines() if line.startswith("m ")] == [
         "m 1, task unknown, 60 rows",
         "m 2, task unknown, 60 rows",
     ]
-    assert [line.partition(":")[0] for line in err.splitlines()] == ["empty", "none.json", "b/broken.json"]
+    assert [line.partition(":")[0] for line in err.splitlines()] == [
+        "empty",
+        "none.json",
+        "n" * 300,
+        "b/broken.json",
+    ]
     assert "no baseline in this folder" in err
+    assert "cannot be read: File name too long" in err
 
 
 def test_show_obeys_no_category(command, tmp_path):

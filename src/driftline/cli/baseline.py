@@ -349,10 +349,17 @@ def _in_folders(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     found: list[Path] = []
     faults = []
     for path in paths:
-        if not path.exists():
+        try:
+            path.stat()
+            files = folder.files(path)
+        except FileNotFoundError:
             faults.append(f"{path}: there is no such file")
-        elif files := folder.files(path):
-            found += files
+        except OSError as error:
+            faults.append(f"{path}: cannot be read: {error.strerror}")
+        except BaselineError as error:
+            faults += error.faults
         else:
-            faults.append(f"{path}: no baseline in this folder")
+            found += files
+            if not files:
+                faults.append(f"{path}: no baseline in this folder")
     return found, faults
