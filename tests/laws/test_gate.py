@@ -95,10 +95,10 @@ def test_rules_are_the_simulation(tmp_path):
         name: values[0, -1]
         for name, values in looks(counts.T[:, None], 1.5, 1.25, ratio[:, None, None], 900).items()
     }
-    phi = np.roll(sudden_phi(counts.T[:, None]), 1, axis=-1)  # of the round of days before this hour
+    widened = np.roll(sudden_phi(counts.T[:, None]), 1, axis=-1)  # of the round of days before this hour
     sudden = {
         name: values[0, -1]
-        for name, values in looks_of_hours(counts.T[:, None], phi, ratio[:, None, None]).items()
+        for name, values in looks_of_hours(counts.T[:, None], widened, ratio[:, None, None]).items()
     }
 
     feature = 'environment="prod", model="m", version="1", feature="f", binning="a"'

@@ -142,7 +142,7 @@ class Track:
 
     @property
     def checked(self) -> NDArray[np.int64]:
-        """Shape (2,): the values that were not missing, and those of the wrong type, since the start."""
+        """Shape (2,): the values in its totals that were not missing, and those of the wrong type."""
         unseen, wrong = (
             self.totals.faults[:, names.FAULTS.index(f)].sum() for f in (names.UNSEEN, names.WRONG_TYPE)
         )
